@@ -1,0 +1,58 @@
+"""Onward: deep networks trained cell by cell, without end-to-end backpropagation.
+
+Public names are loaded when first used, so that importing the package, and the command's help, do
+not wait for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .algorithms import Clean as Clean
+    from .algorithms import ForwardForward as ForwardForward
+    from .cells import Dense as Dense
+    from .cells import PeerNorm as PeerNorm
+    from .data import Dataset as Dataset
+    from .data import Split as Split
+    from .data import load as load
+    from .errors import BadInput as BadInput
+    from .local import Algorithm as Algorithm
+    from .local import Station as Station
+    from .local import Streams as Streams
+    from .local import wall as wall
+    from .optimizers import adamw as adamw
+    from .optimizers import sgd as sgd
+    from .row import Row as Row
+    from .row import build_row as build_row
+    from .seeds import generator as generator
+    from .train import Trained as Trained
+    from .train import fit as fit
+
+_WHERE = {
+    "algorithms": ("Clean", "ForwardForward"),
+    "cells": ("Dense", "PeerNorm"),
+    "data": ("Dataset", "Split", "load"),
+    "errors": ("BadInput",),
+    "local": ("Algorithm", "Station", "Streams", "wall"),
+    "optimizers": ("adamw", "sgd"),
+    "row": ("Row", "build_row"),
+    "seeds": ("generator",),
+    "train": ("Trained", "fit"),
+}
+_HOME = {name: module for module, names in _WHERE.items() for name in names}
+
+__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604  # the names of _HOME are strings
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    if name in _WHERE or name in ("goodness", "labels", "negatives", "schedules", "readouts", "check"):
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,6 @@
+"""Algorithms: one paper, or one section of one, a file."""
+
+from .clean import Clean
+from .forward_forward import ForwardForward
+
+__all__ = ["Clean", "ForwardForward"]

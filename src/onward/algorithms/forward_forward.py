@@ -1,0 +1,114 @@
+"""Forward-Forward, supervised: Hinton 2022, arXiv:2212.13345, section 3.3.
+
+Each cell learns alone to respond strongly to an image that carries its true label, weakly to the
+same image with a wrong one. With g the goodness of its activities, theta a threshold, T a
+temperature and p = sigmoid((g - theta) / T) the cell's belief that a row is real,
+
+    L(cell) = - (1/2N) ( sum_pos log p  +  sum_neg log (1 - p) )
+            =   1/2 mean softplus((theta - g_pos) / T)  +  1/2 mean softplus((g_neg - theta) / T)
+
+and, where the cell has one, plus its peer term over the positives. The 1/2 makes the gradient of a
+ReLU cell under the sum of squares -(1/N)(1-p) y x_hat: the author's MATLAB, factor for factor.
+
+Two ways to read off a class: every label is tried and the largest goodness, summed over chosen
+cells, wins (``verdict``); or a linear softmax reads the cells' answers to the image with a neutral
+label (``neutral``). Both leave the first hidden cell out by default, as the paper does.
+
+Departs from the paper: nothing known; the paper gives no theta, temperature, learning rate or
+batch, so defaults are those of the author's MATLAB (theta = number of units, T = 1).
+
+B = samples, N = B, S = 2 streams (positive, negative), K = classes, F = units.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.functional import softplus
+
+from ..goodness import Goodness, natural_threshold, sum_of_squares
+from ..labels import Writer, label_code, over_first
+from ..local import Algorithm, Streams
+from ..negatives import Negatives, hard_label
+
+
+@dataclass(frozen=True)
+class ForwardForward(Algorithm):
+    """Forward-Forward with the label inside the input.
+
+    ``classes`` K >= 2; ``theta`` in units of goodness, None for :func:`natural_threshold`;
+    ``temperature`` T > 0; ``label_value`` the number that marks a label (pixels are in [0, 1]).
+
+    >>> algorithm = ForwardForward(classes=3)
+    >>> x, y, rng = torch.rand(4, 9), torch.tensor([0, 1, 2, 0]), Generator().manual_seed(0)
+    >>> algorithm.streams(x, y, rng, scores=torch.zeros(4, 3)).rows.shape
+    torch.Size([8, 9])
+    """
+
+    classes: int
+    goodness: Goodness = sum_of_squares
+    theta: float | None = None
+    temperature: float = 1.0
+    negatives: Negatives = hard_label
+    writer: Writer = over_first
+    label_value: float = 1.0
+
+    @property
+    def asks_scores(self) -> bool:  # type: ignore[override]  # read-only here
+        """Hard negatives are drawn from the readout's scores."""
+        return bool(getattr(self.negatives, "asks_scores", False))
+
+    @property
+    def views(self) -> int:  # type: ignore[override]
+        """One view a label, and the neutral one."""
+        return self.classes + 1
+
+    @property
+    def neutral(self) -> int:  # type: ignore[override]
+        """The last view."""
+        return self.classes
+
+    @property
+    def candidates(self) -> int:  # type: ignore[override]
+        """Every label can be tried."""
+        return self.classes
+
+    def view(self, x: Tensor, which: Tensor) -> Tensor:
+        """Label which[n] written into sample n; ``classes`` is neutral.  -> [B, *D']."""
+        return self.writer(x, label_code(which, self.classes, self.label_value))
+
+    def draw(self, y: Tensor, rng: Generator, scores: Tensor | None) -> Tensor:
+        """True labels, then wrong ones.  y [B] -> [2, B]."""
+        return torch.stack([y, self.negatives(y, self.classes, scores, rng)])
+
+    def losses(
+        self, cell: nn.Module, ins: Streams, outs: Streams, hint: Tensor | None
+    ) -> Iterator[tuple[str, Tensor]]:
+        """The logistic loss of the file's head, and the peer term of a cell that has one."""
+        g_pos, g_neg = self.goodness(outs.rows).chunk(2)  # [B], [B]
+        theta = self.threshold(outs.rows)
+        loss = 0.5 * (
+            softplus((theta - g_pos) / self.temperature).mean()
+            + softplus((g_neg - theta) / self.temperature).mean()
+        )
+        penalty = getattr(cell, "penalty", None)
+        if penalty is not None:
+            term = penalty(ins.split()[0], outs.split()[0])
+            loss = loss if term is None else loss + term
+        yield "cell", loss
+
+    def threshold(self, h: Tensor) -> float:
+        """theta for a cell that answers h [B, *F]."""
+        if self.theta is not None:
+            return self.theta
+        return natural_threshold(self.goodness, h[0].numel())
+
+    def verdict(self, h: Tensor) -> Tensor:
+        """The goodness.  h [B, *F] -> [B]."""
+        return self.goodness(h)
+
+    def measures(self, outs: Streams) -> dict[str, Tensor]:
+        """Mean goodness of positives and of negatives."""
+        g_pos, g_neg = self.goodness(outs.rows).chunk(2)
+        return {"goodness_positive": g_pos.mean(), "goodness_negative": g_neg.mean()}

@@ -1,0 +1,256 @@
+"""What each verb of the command does. One function a verb; each returns the exit code."""
+
+import argparse
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadInput
+
+
+def ls(given: argparse.Namespace) -> int:
+    """Recipes, algorithms and data sets."""
+    from .. import algorithms, data, recipes
+
+    print("recipes (onward run RECIPE)")
+    for name in recipes.NAMES:
+        recipe = recipes.find(name)
+        print(f"  {name:<12} {recipe.source}")
+    print("\nalgorithms")
+    for name in algorithms.__all__:
+        text = (getattr(algorithms, name).__doc__ or "").splitlines()[0]
+        print(f"  {name:<16} {text}")
+    print("\ndata sets (onward data)")
+    for row in data.catalogue():
+        print(f"  {row['name']!s:<16} {row['what']}; {row['source']}")
+    return 0
+
+
+def show(given: argparse.Namespace) -> int:
+    """A recipe's claim, source and settings."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from .. import recipes
+    from .settings import describe
+
+    recipe = recipes.find(given.recipe)
+    print(f"{given.recipe}\n\nclaim   {recipe.claim}\nsource  {recipe.source}")
+    if recipe.twin:
+        print(f"twin    {recipe.twin} (backprop on the same cells: --twin)")
+    table = Table(box=None, pad_edge=False)
+    for heading in ("setting", "type", "default", "meaning"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "setting")
+    for row in describe(recipe.defaults):
+        table.add_row(*row)
+    print()
+    Console(highlight=False).print(table)
+    return 0
+
+
+def run(given: argparse.Namespace) -> int:
+    """Train a recipe into a folder, with its backprop twin where asked."""
+    from .. import recipes
+    from . import settings as cli_settings
+
+    words: list[str] = list(given.words)
+    if not words or words[0] in ("-h", "--help"):
+        print("usage: onward run RECIPE [--config FILE] [--SETTING VALUE ...]\n")
+        print("Train a recipe into a folder. RECIPE is one of these, or anyone's module:attribute:")
+        for name in recipes.NAMES:
+            print(f"  {name}")
+        print("\n`onward run RECIPE --help` lists every flag of a recipe.")
+        return 0
+    name, *rest = words
+    if name.startswith("-"):
+        raise BadInput(f"`onward run` wants a recipe first, and got {name}: onward run RECIPE ...")
+    recipe = recipes.find(name)
+    if "-h" in rest or "--help" in rest:
+        cli_settings.print_help(recipe, name)
+        return 0
+    settings, flags = cli_settings.parse(recipe, name, rest)
+    out = Path(flags.out or Path("runs", recipe.name, f"seed-{flags.seed}"))
+    code = _train(recipe, name, settings, flags, out)
+    if code == 0 and recipe.twin and flags.twin:
+        twin = recipes.find(recipe.twin)
+        print(f"\n{twin.name}: backprop on the same cells", file=sys.stderr)
+        import dataclasses
+
+        shared = {"dataset": settings.dataset, "width": settings.width, "cells": settings.cells}
+        twin_settings = dataclasses.replace(twin.defaults, **shared)
+        code = _train(twin, twin.name, twin_settings, flags, out / "twin")
+        _write_report(out)
+    if code == 0:
+        _say_result(out)
+    return code
+
+
+def _train(recipe: Any, name: str, settings: Any, flags: Any, out: Path) -> int:
+    from ..progress import progress_for
+    from ..recipes import running
+    from ..run import Interrupted, Machine
+
+    machine = Machine(flags.device, flags.precision, flags.threads)
+    try:
+        running.start(
+            recipe,
+            settings,
+            seed=flags.seed,
+            machine=machine,
+            out=out,
+            data_path=flags.data,
+            progress=progress_for(sys.stderr),
+            name=name,
+        )
+    except Interrupted as error:
+        print(f"onward: {error}; go on with: onward resume {out}", file=sys.stderr)
+        return 130
+    _write_report(out)
+    return 0
+
+
+def resume(given: argparse.Namespace) -> int:
+    """Go on with an interrupted run."""
+    from ..progress import progress_for
+    from ..recipes import running
+    from ..run import Interrupted
+
+    try:
+        running.resume(given.folder, data_path=given.data, progress=progress_for(sys.stderr))
+    except Interrupted as error:
+        print(f"onward: {error}; go on with: onward resume {given.folder}", file=sys.stderr)
+        return 130
+    _write_report(given.folder)
+    _say_result(given.folder)
+    return 0
+
+
+def eval(given: argparse.Namespace) -> int:
+    """Test errors of a trained run."""
+    from .. import evaluate
+    from ..recipes import running
+
+    opened = running.open_run(given.folder)
+    dataset = running.run_data(given.folder, opened.record, given.data)
+    wanted, came = tuple(opened.record["data"]["shape"]), dataset.shape
+    if wanted != came or dataset.classes > opened.record["data"]["classes"]:
+        raise BadInput(
+            f"the run was trained on samples {wanted} of {opened.record['data']['classes']} "
+            f"classes, and {dataset.name} has {came} of {dataset.classes}: name other --data"
+        )
+    found = evaluate.errors(opened.plan.row, dataset.test.x, dataset.test.y)
+    print(f"{dataset.name}, {len(dataset.test):,} test samples, epoch {opened.record['epochs']}")
+    for name, value in found.items():
+        if isinstance(value, list):
+            for cell, error in zip(opened.record["cells"], value, strict=True):
+                print(f"  {cell['name']:<10} alone  {100 * error:6.2f} % error")
+        else:
+            print(f"  {name:<17} {100 * value:6.2f} % error")
+    return 0
+
+
+def predict(given: argparse.Namespace) -> int:
+    """Labels and scores for new inputs, as CSV or JSON."""
+    from .. import evaluate
+    from ..files import write_atomically
+    from ..inputs import read_inputs
+    from ..recipes import running
+
+    opened = running.open_run(given.folder)
+    about = opened.record["data"]
+    names, x = read_inputs(given.input, tuple(about["shape"]))
+    row = opened.plan.row
+    found = evaluate.judge(row, x, labels=given.readout == "goodness").scores(
+        row, len(row.stations)
+    )
+    readout = given.readout or next(iter(found), "none")
+    if readout not in found:
+        raise BadInput(f"this run has no readout {readout}: it has {', '.join(found) or 'none'}")
+    scores = found[readout].tolist()
+    labels = [about["label_names"][max(range(len(s)), key=s.__getitem__)] for s in scores]
+    if given.format == "json":
+        rows = [
+            {"input": n, "label": label, "scores": dict(zip(about["label_names"], s, strict=True))}
+            for n, label, s in zip(names, labels, scores, strict=True)
+        ]
+        text = json.dumps({"readout": readout, "predictions": rows}, indent=1) + "\n"
+    else:
+        lines = io.StringIO()
+        writer = csv.writer(lines, lineterminator="\n")
+        writer.writerow(["input", "label", *(f"score {n}" for n in about["label_names"])])
+        for n, label, s in zip(names, labels, scores, strict=True):
+            writer.writerow([n, label, *(f"{value:.6g}" for value in s)])
+        text = lines.getvalue()
+    if given.out is None:
+        sys.stdout.write(text)
+    else:
+        write_atomically(given.out, text.encode())
+    return 0
+
+
+def report(given: argparse.Namespace) -> int:
+    """The page of the first run, the others beside it."""
+    print(_write_report(given.folders[0], given.folders[1:]))
+    return 0
+
+
+def check(given: argparse.Namespace) -> int:
+    """The promises, over somebody's own part."""
+    from ..check import check_named
+
+    shape = None
+    if given.shape is not None:
+        try:
+            shape = tuple(int(n) for n in given.shape.split(","))
+        except ValueError as error:
+            raise BadInput(f"--shape wants numbers like 1,28,28, and is {given.shape}") from error
+    sys.path.insert(0, "")  # a part in the current folder, as `python -m` would find it
+    for line in check_named(given.what, shape):
+        print(line)
+    return 0
+
+
+def data(given: argparse.Namespace) -> int:
+    """Data sets: what there is, fetch one, verify one."""
+    from .. import data as sets
+
+    if given.action == "list":
+        for row in sets.catalogue():
+            sizes: Any = row["sizes"]
+            counts = " / ".join(f"{n:,}" for n in sizes.values())
+            print(f"{row['name']!s:<14} {row['shape']!s:<12} {counts:<24} {row['source']}")
+        return 0
+    if given.name is None:
+        raise BadInput(f"`onward data {given.action}` wants the name of a data set: see onward data")
+    if given.action == "download":
+        print(sets.download(given.name))
+    else:
+        print(sets.verify(given.name, given.data))
+    return 0
+
+
+def _write_report(folder: Path, beside: list[Path] | None = None) -> Path:
+    from .. import report as pages
+
+    return pages.write(folder, beside or [])
+
+
+def _say_result(folder: Path) -> None:
+    """The last lines of a run: test errors, the twin's beside them, and where to look."""
+    from ..record import read
+
+    runs = [folder, folder / "twin"] if (folder / "twin" / "record.json").exists() else [folder]
+    print()
+    for place in runs:
+        record = read(place)
+        errors = record["test_error"] or {}
+        shown = [f"{k} {100 * v:.2f} %" for k, v in errors.items() if not isinstance(v, list)]
+        seconds = record["cost"]["train_seconds"]
+        name = f"{record['recipe']} on {record['data']['name']}"
+        print(f"{name:<24} test error  {', '.join(shown):<34} {seconds:.1f} s of training")
+    print(f"report: {folder / 'report.html'}")
+
+

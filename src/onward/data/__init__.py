@@ -1,0 +1,205 @@
+"""Data sets as tensors: embedded, made on the spot, from a local folder, a file or a download.
+
+| name | samples | train / validation / test |
+|---|---|---|
+| `digits` | (1, 8, 8), scikit-learn's | 1,197 / 300 / 300, stratified, a fixed permutation |
+| `synthetic` | (1, 8, 8), made | 600 / 200 / 200 |
+| `mnist`, `fashion_mnist` | (1, 28, 28) | first 50,000, last 10,000 of the training file / 10,000 |
+| `cifar10` | (3, 32, 32) | first 45,000, last 5,000 of the training files / 10,000 |
+| an .npz file | as saved | as saved; without a validation split the last sixth of train |
+
+The official test set is always the test split, whole and in its order. Pixels are in [0, 1].
+Nothing is downloaded at import, and nothing is ever unpickled.
+
+Shapes: x [N, *shape] float32, y [N] int64; images are (C, H, W).
+"""
+
+import os
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from onward.data import builtin, formats, sources
+from onward.data.dataset import Dataset, Split
+from onward.data.sources import MIRRORS
+from onward.data.table import SETS, entry
+from onward.errors import BadInput
+
+__all__ = ["MIRRORS", "SETS", "Dataset", "Split", "catalogue", "download", "load", "verify"]
+
+
+def load(name: str = "digits", path: str | Path | None = None) -> Dataset:
+    """Load a data set by name, or from `path`.
+
+    `path` is a folder in the set's original layout (MNIST and Fashion-MNIST: four IDX files,
+    plain or .gz; CIFAR-10: the binary version, unpacked or as its .tar.gz), a folder with such a
+    folder inside that is named as the set, or an .npz file with x_train, y_train, x_test, y_test
+    and perhaps x_validation, y_validation (`onward.data.formats.read_npz` has the shapes). An
+    .npz file is named by its stem, whatever `name` says; without a validation split its last
+    sixth of train becomes one. The first line of a NOTE.txt in the folder becomes the note.
+
+    Without `path`, the folder in the environment variable ONWARD_DATA is looked into, then the
+    cache of downloads; then the set is downloaded.
+
+    Raises `BadInput` for an unknown name, a missing or damaged file, numbers out of range, and
+    a failed download, saying what to do.
+
+    >>> data = load("synthetic")
+    >>> data.shape, data.classes, len(data.train), len(data.validation), len(data.test)
+    ((1, 8, 8), 10, 600, 200, 200)
+    """
+    if path is not None:
+        place = Path(path).expanduser()
+        if place.suffix.lower() == ".npz":
+            return _from_npz(place)
+        return _from_folder(name, sources.local_folder(name, place), "folder")
+    if not entry(name).files:
+        return _built_in(name)
+    if (folder := sources.environment_folder(name)) is not None:
+        return _from_folder(name, folder, "folder")
+    return _from_folder(name, sources.fetch(name), "download")
+
+
+def catalogue() -> list[dict[str, object]]:
+    """All named data sets, and where each would come from now; nothing is read or downloaded.
+
+    Each row has `name`, `what` (a line of text), `shape` (of one sample), `classes`, `sizes`
+    (samples by split) and `source`: `embedded`, `made`, `folder PATH`, `cache` or `download`.
+
+    >>> [row["name"] for row in catalogue()]
+    ['digits', 'synthetic', 'mnist', 'fashion_mnist', 'cifar10']
+    """
+    return [
+        {
+            "name": name,
+            "what": row.what,
+            "shape": list(row.shape),
+            "classes": row.classes,
+            "sizes": {"train": row.train, "validation": row.validation, "test": row.test},
+            "source": _source(name),
+        }
+        for name, row in SETS.items()
+    ]
+
+
+def download(name: str) -> str:
+    """Bring a data set into the cache, so that `load` needs no network; returns what was done.
+
+    Files that are in the cache with the right checksum are not fetched again. Raises `BadInput`
+    for an unknown name, or when no mirror gives the files.
+    """
+    if not entry(name).downloads:
+        return f"{name}: {_source(name)}, nothing to download"
+    return f"{name}: complete in {sources.fetch(name)}"
+
+
+def verify(name: str, path: str | Path | None = None) -> str:
+    """Read all of a data set where it lies now and return one line on what was found.
+
+    Looks where `load` would, but downloads nothing. Cached downloads are held against the
+    official md5 sums; files in a local folder are checked for magic numbers, sizes and labels.
+    Raises `BadInput` for whatever is wrong, and if the set isn't there.
+
+    >>> verify("digits")[:62]
+    'digits: 1,197 train, 300 validation, 300 test of shape 1 x 8 x'
+    """
+    checked = "sizes and labels right"
+    if path is None and _source(name) == "download":
+        raise BadInput(
+            f"{name} is not on this machine: download it, or name its folder with --data PATH or "
+            f"{sources.ENVIRONMENT}=PATH"
+        )
+    if path is None and _source(name) == "cache":
+        sources.check_sums(name)
+        checked = "md5 sums, " + checked
+    data = load(name, path)
+    where = _source(name) if path is None else f"{data.origin} {path}"
+    note = f"; note: {data.note}" if data.note else ""
+    return (
+        f"{data.name}: {len(data.train):,} train, {len(data.validation):,} validation, "
+        f"{len(data.test):,} test of shape {' x '.join(map(str, data.shape))}, {data.classes} "
+        f"classes; {where}; {checked}; fingerprint {data.fingerprint()[:12]}{note}"
+    )
+
+
+def _source(name: str) -> str:
+    if not entry(name).files:
+        return "made" if name == "synthetic" else "embedded"
+    if sources.environment_folder(name) is not None:
+        return f"folder {os.environ[sources.ENVIRONMENT]}"
+    return "cache" if sources.is_cached(name) else "download"
+
+
+def _built_in(name: str) -> Dataset:
+    row = SETS[name]
+    samples = row.train + row.validation + row.test
+    x, y = builtin.synthetic(samples) if name == "synthetic" else builtin.digits()
+    ends = (0, row.train, row.train + row.validation, samples)
+    train, validation, test = (_split(x[start:end], y[start:end]) for start, end in pairwise(ends))
+    return Dataset(
+        name, train, validation, test, row.classes, row.label_names, origin=_source(name)
+    )
+
+
+def _from_folder(name: str, folder: Path, origin: str) -> Dataset:
+    row = SETS[name]
+    known = row.train + row.validation
+    if name == "cifar10":
+        x, y, x_test, y_test = formats.read_cifar(folder, known, row.test)
+    else:
+        images, labels, test_images, test_labels = (
+            sources.find_file(folder, file) for file in row.files
+        )
+        # Labels first: they are small, and a wrong count shows before the images are read.
+        y, y_test = formats.read_idx(labels, (known,)), formats.read_idx(test_labels, (row.test,))
+        x = formats.read_idx(images, (known, *row.shape[1:]))
+        x_test = formats.read_idx(test_images, (row.test, *row.shape[1:]))
+    formats.check_labels(y, row.classes, f"{folder}, training labels")
+    formats.check_labels(y_test, row.classes, f"{folder}, test labels")
+    return Dataset(
+        name,
+        _split(x[: row.train].reshape(-1, *row.shape), y[: row.train]),
+        _split(x[row.train :].reshape(-1, *row.shape), y[row.train :]),
+        _split(x_test.reshape(-1, *row.shape), y_test),
+        row.classes,
+        row.label_names,
+        origin,
+        note=sources.read_note(folder) if origin == "folder" else None,
+    )
+
+
+def _from_npz(path: Path) -> Dataset:
+    if not path.is_file():
+        raise BadInput(f"there is no file {path}; wanted an .npz file written by numpy.savez")
+    splits = formats.read_npz(path)
+    x, y = splits["train"]
+    if len(x) < 2 and "validation" not in splits:
+        raise BadInput(
+            f"{path}: one training sample cannot be split; save more, or x_validation too"
+        )
+    classes = int(y.max()) + 1
+    if not 2 <= classes <= max(2, len(y)):
+        raise BadInput(
+            f"{path}: y_train runs up to {classes - 1} in {len(y):,} samples, wanted two classes "
+            "or more, numbered from 0 without gaps"
+        )
+    for split, (_, labels) in splits.items():
+        formats.check_labels(labels, classes, f"{path}: y_{split}")
+    if "validation" not in splits:
+        kept = len(x) - max(1, len(x) // 6)
+        splits |= {"train": (x[:kept], y[:kept]), "validation": (x[kept:], y[kept:])}
+    train, validation, test = (_split(*splits[key]) for key in ("train", "validation", "test"))
+    names = tuple(str(label) for label in range(classes))
+    return Dataset(path.stem, train, validation, test, classes, names, origin="file")
+
+
+def _split(x: NDArray[Any], y: NDArray[Any]) -> Split:
+    """Tensors of their own, contiguous, in the two types of a split; bytes become [0, 1]."""
+    samples = torch.from_numpy(np.ascontiguousarray(x))
+    if samples.dtype == torch.uint8:
+        samples = samples.to(torch.float32).div_(255)
+    return Split(samples, torch.from_numpy(y.astype(np.int64)))

@@ -1,0 +1,83 @@
+"""Errors of a row on labelled data, and class scores of new samples.
+
+B = samples, K = classes.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .readouts import every_label, neutral_answers
+from .row import Row
+
+CHUNK = 500  # samples a pass; one with every label tried is K times as many rows
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Class scores by readout: ``goodness`` [cells, B, K] or None, ``linear`` [B, K] or None."""
+
+    goodness: Tensor | None
+    linear: Tensor | None
+
+    def scores(self, row: Row, trained: int) -> dict[str, Tensor]:
+        """Scores [B, K] by readout, counting only cells that have learned."""
+        found: dict[str, Tensor] = {}
+        counted = [i for i in row.counted if i < trained]
+        if self.goodness is not None and counted:
+            found["goodness"] = self.goodness[counted].sum(0)
+        if self.linear is not None:
+            found["linear"] = self.linear
+        return found
+
+
+@torch.no_grad()
+def judge(row: Row, x: Tensor, *, labels: bool = True) -> Verdicts:
+    """Both readouts on samples x [B, *D], in chunks; ``labels=False`` leaves out every label."""
+    tried: list[Tensor] = []
+    linear: list[Tensor] = []
+    head = row.linear()
+    device = next(row.cells[0].parameters()).device
+    for part in x.split(CHUNK):
+        part = part.to(device)
+        if labels and row.algorithm.candidates:
+            tried.append(every_label(row.cells, row.algorithm, part).float().cpu())
+        if head is not None:
+            seen = neutral_answers(row.cells, row.algorithm, part)
+            linear.append(head(head.features(seen)).float().cpu())
+    return Verdicts(
+        torch.cat(tried, dim=1) if tried else None, torch.cat(linear) if linear else None
+    )
+
+
+def errors(row: Row, x: Tensor, y: Tensor, trained: int | None = None) -> dict[str, Any]:
+    """Error as a fraction by readout, and of each trained cell alone.  x [B, *D], y [B]."""
+    trained = len(row.stations) if trained is None else trained
+    verdicts = judge(row, x)
+    found: dict[str, Any] = {
+        name: _wrong(scores, y) for name, scores in verdicts.scores(row, trained).items()
+    }
+    if verdicts.goodness is not None:
+        found["goodness_cells"] = [_wrong(alone, y) for alone in verdicts.goodness[:trained]]
+    return found
+
+
+def confusion(row: Row, x: Tensor, y: Tensor, classes: int) -> dict[str, list[list[int]]]:
+    """Counts by readout: rows true class, columns predicted."""
+    found = {}
+    for name, scores in judge(row, x).scores(row, len(row.stations)).items():
+        pairs = y.cpu() * classes + scores.argmax(1)
+        found[name] = torch.bincount(pairs, minlength=classes**2).view(classes, classes).tolist()
+    return found
+
+
+def _wrong(scores: Tensor, y: Tensor) -> float:
+    return float((scores.argmax(1) != y.cpu()).double().mean())
+
+
+@torch.no_grad()
+def dead_units(answers: list[Tensor]) -> list[float]:
+    """Per cell, the fraction of units that are silent on every one of the rows.  [B, *F] each."""
+    return [float((h.flatten(1) <= 0).all(0).double().mean()) for h in answers]

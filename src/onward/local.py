@@ -1,0 +1,141 @@
+"""The idea of the library: a cell, its own loss, and the wall between it and the next one.
+
+A network is a row of *cells*. An :class:`Algorithm` says what flows through the row and what each
+cell makes small on its own; a :class:`Station` is a cell with its optimisers, the unit that learns
+and that can be placed somewhere else; :func:`wall` is where the gradient stops. Everything else in
+the package is a choice of cells (``cells/``), of losses (``algorithms/``), of who learns when
+(``schedules.py``) and of how classes are read off (``readouts.py``).
+
+B = samples, S = streams, D = a cell's input shape, F = its output shape, K = classes.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+
+from .errors import BadInput
+
+
+@dataclass(frozen=True)
+class Streams:
+    """S versions of one batch in one tensor: one product, and one message, for all of them."""
+
+    rows: Tensor  # [S*B, *D], stream after stream
+    count: int = 1  # S
+    target: Tensor | None = None  # [B], only for algorithms that need labels at every cell
+
+    def split(self) -> tuple[Tensor, ...]:
+        """The S streams, [B, *D] each."""
+        return self.rows.chunk(self.count)
+
+
+class Algorithm(ABC):
+    """What flows through the row, and what each cell makes small on its own.
+
+    A sample can enter the row in several *views*: with each label written into it, or neutral.
+    ``draw`` chooses which views of a batch are its streams. An algorithm whose streams are not
+    views of one sample (mixed images, say) overrides ``streams`` itself.
+    """
+
+    hints: ClassVar[Literal["none", "earlier", "all"]] = "none"
+    """Which other cells a cell must be told about. A schedule that can't serve it refuses."""
+    targets: ClassVar[bool] = False
+    """Whether labels travel with the streams. Else they end in ``streams``."""
+
+    asks_scores: bool = False
+    """Whether ``draw`` needs the class scores of the row's readout on this very batch."""
+    views: int = 1
+    """V, in how many views a sample can enter the row."""
+    neutral: int = 0
+    """The view that carries no label: what a linear readout is shown."""
+    candidates: int = 0
+    """K where view k says "this is class k", so that every label can be tried; 0 where not."""
+
+    def view(self, x: Tensor, which: Tensor) -> Tensor:
+        """Sample n as its view number which[n].  x [B, *D], which [B] -> [B, *D]."""
+        return x
+
+    def draw(self, y: Tensor, rng: Generator, scores: Tensor | None) -> Tensor:
+        """The views that make up the streams of one batch.  y [B], scores [B, K] -> [S, B]."""
+        return torch.zeros(1, len(y), dtype=torch.long, device=y.device)
+
+    def streams(
+        self, x: Tensor, y: Tensor, rng: Generator, scores: Tensor | None = None
+    ) -> Streams:
+        """One batch -> the rows that every cell is run on.  x [B, *D], y [B] -> [S*B, *D]."""
+        which = self.draw(y, rng, scores)
+        rows = x.repeat(len(which), *[1] * (x.dim() - 1))
+        return Streams(self.view(rows, which.flatten()), len(which), y if self.targets else None)
+
+    @abstractmethod
+    def losses(
+        self, cell: nn.Module, ins: Streams, outs: Streams, hint: Tensor | None
+    ) -> Iterator[tuple[str, Tensor]]:
+        """What this cell minimises: (parameter group, scalar) one after another.
+
+        The next loss is asked for after the last one has stepped, so that a critic and a generator
+        are two yields, and most algorithms one, of the group "cell". ``hint`` [J, S*B] stacks what
+        the J other cells told, in the order of the row; None where J = 0.
+        """
+
+    def tell(self, outs: Streams) -> Tensor | None:
+        """What this cell tells the others about each row, [S*B], detached. Most tell nothing."""
+        return None
+
+    def verdict(self, h: Tensor) -> Tensor:
+        """How strongly a cell that answers h [B, *F] speaks for the label in its input.  -> [B]."""
+        raise BadInput(f"{type(self).__name__} writes no labels, so no label can be tried")
+
+    def measures(self, outs: Streams) -> dict[str, Tensor]:
+        """Scalars worth a curve in the record, from this cell's outputs on a probe batch."""
+        return {}
+
+
+class Station:
+    """A cell and one optimiser for each of its parameter groups: the unit that is placed.
+
+    ``forward`` and ``update`` are two halves so that a schedule can run all forwards, exchange
+    hints and only then update: cells that listen to each other cost no second pass.
+    """
+
+    def __init__(self, name: str, cell: nn.Module, optimizers: Mapping[str, Optimizer]):
+        self.name, self.cell, self.optimizers = name, cell, dict(optimizers)
+
+    def forward(self, ins: Streams) -> Streams:
+        """The cell on its streams; the graph holds this cell only.  [S*B, *D] -> [S*B, *F]."""
+        return replace(ins, rows=self.cell(ins.rows))
+
+    def update(
+        self, algorithm: Algorithm, ins: Streams, outs: Streams, hint: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Every loss of this cell: its own backward, its own step. Returns each group's loss."""
+        losses: dict[str, Tensor] = {}
+        for group, loss in algorithm.losses(self.cell, ins, outs, hint):
+            optimizer = self.optimizers[group]
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            losses[group] = loss.detach()
+        return losses
+
+
+def walk(stations: Sequence[Station], ins: Streams) -> Iterator[tuple[Station, Streams, Streams]]:
+    """Forward through a row: (station, what it sees, what it answers), a wall after each.
+
+    What goes on is the answer from before the station's update, if the caller updates it between
+    two steps of the walk.
+    """
+    for station in stations:
+        outs = station.forward(ins)
+        yield station, ins, outs
+        ins = wall(outs)
+
+
+def wall(outs: Streams) -> Streams:
+    """No gradient passes. This is the only ``detach`` between cells in the package."""
+    return replace(outs, rows=outs.rows.detach())

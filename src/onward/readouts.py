@@ -1,0 +1,82 @@
+"""Readouts: from what the cells answer to class scores.
+
+Two of them (Hinton 2022, section 3.3). *Every label tried*: the image is shown once with each
+label, and the label whose verdicts, summed over chosen cells, are largest wins. *Linear*: one pass
+with the neutral label, and a linear softmax on the length-normalised answers of chosen cells, which
+learns along with the cells or after them; its loss trains nothing but itself.
+
+B = samples, K = classes, F = features of the chosen cells together.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from .cells.lengths import rms
+from .local import Algorithm, Station
+
+
+class LinearReadout(nn.Module):
+    """Class scores from the answers of the cells ``read``.  Starts at 0, no bias.
+
+    The author's code has output biases and never updates them; here there are none.
+    """
+
+    def __init__(self, widths: Sequence[int], classes: int, read: Sequence[int]):
+        super().__init__()
+        self.read = tuple(read)
+        self.linear = nn.Linear(sum(widths), classes, bias=False)
+        nn.init.zeros_(self.linear.weight)
+
+    def features(self, answers: Sequence[Tensor]) -> Tensor:
+        """The chosen cells' answers, each scaled to RMS 1, side by side.  -> [B, F]."""
+        return torch.cat([rms(answers[i].flatten(1)) for i in self.read], dim=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """features [B, F] -> scores [B, K]."""
+        scores: Tensor = self.linear(features)
+        return scores.float() if scores.dtype == torch.bfloat16 else scores
+
+
+def learn(readout: Station, features: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """One step of a linear readout on detached features [B, F], y [B].
+
+    Returns (cross-entropy, scores [B, K] from before the step, detached).
+    """
+    scores = readout.cell(features)
+    loss = cross_entropy(scores, y)
+    for optimizer in readout.optimizers.values():
+        optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    for optimizer in readout.optimizers.values():
+        optimizer.step()
+    return loss.detach(), scores.detach()
+
+
+@torch.no_grad()
+def answers(cells: Sequence[nn.Module], rows: Tensor) -> list[Tensor]:
+    """What every cell answers to rows [B, *D], first to last, without a graph."""
+    out = []
+    for cell in cells:
+        rows = cell(rows)
+        out.append(rows)
+    return out
+
+
+@torch.no_grad()
+def neutral_answers(cells: Sequence[nn.Module], algorithm: Algorithm, x: Tensor) -> list[Tensor]:
+    """The cells' answers to samples without a label.  x [B, *D]."""
+    which = torch.full((len(x),), algorithm.neutral, device=x.device)
+    return answers(cells, algorithm.view(x, which))
+
+
+@torch.no_grad()
+def every_label(cells: Sequence[nn.Module], algorithm: Algorithm, x: Tensor) -> Tensor:
+    """The verdict of every cell on every label.  x [B, *D] -> [cells, B, K]."""
+    tries = algorithm.candidates
+    which = torch.arange(tries, device=x.device).repeat_interleave(len(x))
+    rows = algorithm.view(x.repeat(tries, *[1] * (x.dim() - 1)), which)
+    verdicts = [algorithm.verdict(h).view(tries, len(x)).T for h in answers(cells, rows)]
+    return torch.stack(verdicts)

@@ -1,0 +1,134 @@
+"""Supervised Forward-Forward on dense cells: the settings, and the row they make."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from ..data import Dataset
+    from ..run import Plan
+
+GoodnessName = Literal[
+    "sum_of_squares",
+    "mean_of_squares",
+    "negative_sum_of_squares",
+    "negative_mean_of_squares",
+    "sum_of_activities",
+    "negative_sum_of_activities",
+    "top_k",
+]
+
+
+@dataclass(frozen=True)
+class ForwardForwardSettings:
+    """Settings of a supervised Forward-Forward row. Defaults: the author's MATLAB.
+
+    Attributes:
+        dataset: name of the data set (see `onward data`)
+        cells: how many dense cells in a row
+        width: units of each cell
+        epochs: passes over the training samples, for each stage of the schedule
+        batch: samples a batch
+        schedule: who learns when; greedy trains each cell to its end before the next
+        optimizer: of every cell
+        lr: learning rate of the cells, per step
+        momentum: of sgd
+        decay: decoupled weight decay of the cells: a weight loses lr * decay of itself a step
+        rate: how the learning rates go down over the epochs
+        goodness: what a cell makes large on positives and small on negatives
+        theta: the goodness threshold; null for that of a cell whose units are all 1
+        temperature: of the logistic on goodness minus theta
+        negatives: wrong labels, drawn uniformly or in proportion to the readout's softmax
+        label: where the label is written: over the first inputs, or appended
+        label_value: the number that marks a label
+        normalise: length normalisation of every cell's input
+        peers: strength of peer normalisation, 0 for none
+        readout_lr: learning rate of the linear readout, with momentum 0.9
+        readout_decay: decoupled weight decay of the linear readout
+        read: cells that the linear readout reads, counted from 0; null for all but the first
+        counted: cells that count when every label is tried; null for all but the first
+        memory_gib: above this, outputs of frozen cells (greedy) go to a memory-mapped file
+        evaluate_every: epochs between two measurements of the readouts
+        checkpoint_every: epochs between two checkpoints
+    """
+
+    dataset: str = "mnist"
+    cells: int = 3
+    width: int = 1000
+    epochs: int = 100
+    batch: int = 100
+    schedule: Literal["simultaneous", "greedy", "frozen"] = "simultaneous"
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: float = 0.001
+    momentum: float = 0.9
+    decay: float = 0.01
+    rate: Literal["constant", "cooldown", "cosine"] = "cooldown"
+    goodness: GoodnessName = "sum_of_squares"
+    theta: float | None = None
+    temperature: float = 1.0
+    negatives: Literal["hard", "wrong"] = "hard"
+    label: Literal["first", "appended"] = "first"
+    label_value: float = 1.0
+    normalise: Literal["rms", "l2", "none"] = "rms"
+    peers: float = 0.03
+    readout_lr: float = 0.01
+    readout_decay: float = 0.03
+    read: list[int] | None = None
+    counted: list[int] | None = None
+    memory_gib: float = 2.0
+    evaluate_every: int = 10
+    checkpoint_every: int = 1
+
+
+def build(s: ForwardForwardSettings, data: "Dataset", seed: int) -> "Plan":
+    """The row that the settings describe, freshly drawn."""
+    from functools import partial
+
+    from .. import goodness, labels, negatives, schedules
+    from ..algorithms import ForwardForward
+    from ..cells import Dense
+    from ..cells.lengths import BY_NAME as LENGTHS
+    from ..optimizers import RATE_SCHEDULES, adamw, sgd
+    from ..row import build_row
+    from ..run import Plan, Training
+    from ..seeds import generator
+    from .limits import above_zero, at_least, zero_or_more
+
+    at_least(1, cells=s.cells, width=s.width, epochs=s.epochs, batch=s.batch)
+    at_least(1, evaluate_every=s.evaluate_every, checkpoint_every=s.checkpoint_every)
+    above_zero(lr=s.lr, readout_lr=s.readout_lr, temperature=s.temperature)
+    above_zero(label_value=s.label_value)
+    zero_or_more(momentum=s.momentum, decay=s.decay, readout_decay=s.readout_decay, peers=s.peers)
+    zero_or_more(memory_gib=s.memory_gib)
+
+    rng = generator(seed, "cells")
+    inputs = data.train.x[0].numel() + (data.classes if s.label == "appended" else 0)
+    sizes = [inputs] + [s.width] * s.cells
+    cells = [
+        Dense(a, b, normalise=LENGTHS[s.normalise], peers=s.peers, rng=rng)
+        for a, b in zip(sizes, sizes[1:], strict=False)
+    ]
+    algorithm = ForwardForward(
+        data.classes,
+        goodness=goodness.BY_NAME[s.goodness],
+        theta=s.theta,
+        temperature=s.temperature,
+        negatives=negatives.BY_NAME[s.negatives],
+        writer=labels.BY_NAME[s.label],
+        label_value=s.label_value,
+    )
+    makers = {"sgd": sgd(s.lr, s.momentum, s.decay), "adamw": adamw(s.lr, decay=s.decay)}
+    row = build_row(
+        cells,
+        algorithm,
+        makers[s.optimizer],
+        classes=data.classes,
+        readout=sgd(s.readout_lr, 0.9, s.readout_decay),
+        read=s.read,
+        counted=s.counted,
+    )
+    schedule = schedules.BY_NAME[s.schedule]
+    if s.schedule == "greedy":
+        schedule = partial(schedules.greedy, budget=s.memory_gib)
+    rate = RATE_SCHEDULES[s.rate]
+    training = Training(s.epochs, s.batch, rate, s.evaluate_every, s.checkpoint_every)
+    return Plan(row, schedule, training)

@@ -1,0 +1,27 @@
+"""What a recipe is: one row of a paper's table, runnable."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # kept out of run time, so that recipes can be listed without torch
+    from ..data import Dataset
+    from ..run import Plan
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A claim, where it comes from, and what computes it.
+
+    ``defaults`` is a frozen dataclass of typed settings with the recipe's own values; one of them
+    is ``dataset``, the name of its data. ``build`` turns settings, data and a seed into a
+    :class:`onward.run.Plan`. ``twin`` names the backprop recipe on the same cells, if there is one.
+    Anyone's recipe can be run by its ``module:attribute``; nothing is registered.
+    """
+
+    name: str
+    claim: str
+    source: str
+    defaults: Any
+    build: "Callable[[Any, Dataset, int], Plan]"
+    twin: str | None = None

@@ -1,0 +1,186 @@
+"""Running a recipe in a folder, going on with one, and opening one that is trained."""
+
+import dataclasses
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import checkpoint, data, train
+from ..data import Dataset
+from ..errors import BadInput
+from ..files import write_atomically
+from ..progress import Progress
+from ..record import Record, read
+from ..run import Machine, Plan, Run
+from . import find
+from .recipe import Recipe
+
+LOCAL = "local.json"
+"""What only this machine needs to know of a run: where its data lie."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run's folder, rebuilt: its record, its plan with trained weights, and its recipe."""
+
+    record: Record
+    plan: Plan
+    recipe: Recipe
+
+
+def start(
+    recipe: Recipe,
+    settings: Any,
+    *,
+    seed: int,
+    machine: Machine,
+    out: Path,
+    data_path: str | None = None,
+    progress: Progress | None = None,
+    name: str | None = None,
+) -> Record:
+    """Run a recipe from the beginning into the folder ``out``. Returns its record.
+
+    ``name`` is how it was asked for, where that is not its own name (``module:attribute``).
+    Raises BadInput before the folder is touched where settings, data or machine can't be used.
+    """
+    name = name or recipe.name
+    if seed < 0:
+        raise BadInput(f"seed should be 0 or more, and is {seed}")
+    machine.resolve()
+    dataset = data.load(settings.dataset, data_path)
+    plan = recipe.build(settings, dataset, seed)
+    record = train.new_record(
+        plan,
+        dataset,
+        machine,
+        seed,
+        dataclasses.asdict(settings),
+        schedule=getattr(settings, "schedule", "backprop"),
+        recipe=name,
+        claim=recipe.claim,
+        source=recipe.source,
+        command=command(recipe, name, settings, seed, machine),
+    )
+    run = Run(plan, dataset, machine, record, out, progress)
+    train.claim_folder(out, resume=False)
+    if data_path is not None:
+        # Beside the record, not in it: a record may be published, a path of this machine not.
+        about = {"data": str(Path(data_path).resolve())}
+        write_atomically(out / LOCAL, json.dumps(about).encode())
+    return run.train()
+
+
+def resume(
+    folder: Path, *, data_path: str | None = None, progress: Progress | None = None
+) -> Record:
+    """Go on with an interrupted run, from its last checkpoint or its beginning.
+
+    The run's own settings, device, precision and thread count are used. Raises BadInput where it
+    is finished, damaged, or its data are not those it began with.
+    """
+    record = read(folder)
+    if record["status"] == "finished":
+        raise BadInput(f"{folder} holds a finished run: `onward report {folder}` shows it")
+    recipe, settings = _recipe_of(record, folder)
+    machine = _machine_of(record)
+    dataset = same_data(folder, record, data_path)
+    plan = recipe.build(settings, dataset, record["seed"])
+    places = folder / "checkpoint"
+    saved = checkpoint.load(places) if checkpoint.positions(places) else None
+    if saved is None:
+        record = _begun_again(record, plan, dataset, machine)
+    run = Run(plan, dataset, machine, record, folder, progress)
+    if saved is not None:
+        train.refuse_changes(saved.state["record"], record)
+        run.resume(saved)
+    return run.train()
+
+
+def open_run(folder: Path, *, device: str = "auto", threads: int | None = None) -> Opened:
+    """A run's row with its last checkpoint's weights, ready to evaluate or predict."""
+    record = read(folder)
+    recipe, settings = _recipe_of(record, folder)
+    machine = Machine(device, "fp32", threads)  # type: ignore[arg-type]
+    plan = recipe.build(settings, _blank(record), record["seed"])
+    saved = checkpoint.load(folder / "checkpoint")
+    checkpoint.restore(saved, plan.row.everyone, optimizers=False)
+    where = machine.resolve()
+    for station in plan.row.everyone:
+        station.cell.to(where)
+    return Opened(record, plan, recipe)
+
+
+def command(recipe: Recipe, name: str, settings: Any, seed: int, machine: Machine) -> str:
+    """The command line that repeats a run: what differs from the recipe's own settings."""
+    words = ["onward", "run", name]
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if value != getattr(recipe.defaults, field.name):
+            words += [f"--{field.name}", "null" if value is None else str(value)]
+    words += ["--seed", str(seed)]
+    for field in dataclasses.fields(machine):
+        value = getattr(machine, field.name)
+        if value != field.default:
+            words += [f"--{field.name}", str(value)]
+    return shlex.join(words)
+
+
+def _recipe_of(record: Record, folder: Path) -> tuple[Recipe, Any]:
+    if record["recipe"] is None:
+        raise BadInput(
+            f"{folder} was made by onward.fit(), not by a recipe: only the program that built its "
+            "cells can rebuild them (onward.fit(..., resume=True) goes on with it)"
+        )
+    recipe = find(record["recipe"])
+    known = {field.name for field in dataclasses.fields(recipe.defaults)}
+    if unknown := sorted(record["settings"].keys() - known):
+        raise BadInput(
+            f"{folder} has settings that {recipe.name} does not know: {', '.join(unknown)}; "
+            "it was made by another version"
+        )
+    return recipe, dataclasses.replace(recipe.defaults, **record["settings"])
+
+
+def _machine_of(record: Record) -> Machine:
+    device = "cpu" if record["machine"]["device"] == "cpu" else "cuda"
+    return Machine(device, record["machine"]["precision"], record["machine"]["threads"])  # type: ignore[arg-type]
+
+
+def same_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
+    """The data a run began with, from ``data_path`` or where the run found them."""
+    dataset = run_data(folder, record, data_path)
+    if dataset.fingerprint() != record["data"]["fingerprint"]:
+        raise BadInput(
+            f"the data are not those the run began with ({record['data']['name']}): their "
+            "fingerprints differ. Name the original with --data PATH"
+        )
+    return dataset
+
+
+def run_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
+    """The run's data set by name, from ``data_path`` or from where the run read it."""
+    if data_path is None and (folder / LOCAL).exists():
+        try:
+            data_path = str(json.loads((folder / LOCAL).read_bytes())["data"])
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise BadInput(f"{folder / LOCAL} is damaged ({error}): name --data PATH") from error
+    return data.load(record["settings"]["dataset"], data_path)
+
+
+def _begun_again(record: Record, plan: Plan, dataset: Dataset, machine: Machine) -> Record:
+    keys = ("schedule", "recipe", "claim", "source", "command")
+    fixed = {key: record[key] for key in keys}
+    return train.new_record(plan, dataset, machine, record["seed"], record["settings"], **fixed)
+
+
+def _blank(record: Record) -> Dataset:
+    """Data of the right shape and no content, to rebuild cells without the data at hand."""
+    import torch
+
+    about = record["data"]
+    split = data.Split(torch.zeros(2, *about["shape"]), torch.zeros(2, dtype=torch.long))
+    names = tuple(about["label_names"])
+    return Dataset(about["name"], split, split, split, about["classes"], names, about["origin"])

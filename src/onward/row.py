@@ -1,0 +1,88 @@
+"""A row: stations in order, what flows through them, and what reads classes off them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from .errors import BadInput
+from .local import Algorithm, Station
+from .optimizers import Maker
+from .readouts import LinearReadout
+
+
+@dataclass
+class Row:
+    """A network: its stations, its algorithm and its readouts.
+
+    ``readout`` is a station whose cell is a :class:`LinearReadout`, or None. ``counted`` are the
+    cells, by position, whose verdicts are summed when every label is tried.
+    """
+
+    stations: list[Station]
+    algorithm: Algorithm
+    readout: Station | None
+    counted: tuple[int, ...]
+
+    @property
+    def cells(self) -> list[nn.Module]:
+        """The cells, first to last."""
+        return [station.cell for station in self.stations]
+
+    @property
+    def everyone(self) -> list[Station]:
+        """All stations, the readout last."""
+        return self.stations + ([self.readout] if self.readout else [])
+
+    def linear(self) -> LinearReadout | None:
+        """The linear readout itself."""
+        return self.readout.cell if self.readout else None  # type: ignore[return-value]
+
+
+def build_row(
+    cells: Sequence[nn.Module],
+    algorithm: Algorithm,
+    optimizer: Maker,
+    *,
+    widths: Sequence[int] | None = None,
+    classes: int = 0,
+    readout: Maker | None = None,
+    read: Sequence[int] | None = None,
+    counted: Sequence[int] | None = None,
+) -> Row:
+    """Stations from cells: one optimiser each (one per group for cells with several).
+
+    ``readout`` makes the optimiser of a linear softmax on the cells ``read``; None for no linear
+    readout. ``read`` and ``counted`` default to all cells but the first (all, in a row of one), as
+    in Hinton 2022. ``widths`` are the cells' output features where they have no ``outputs``.
+    Raises BadInput where a cell is named that the row does not have.
+    """
+    if not cells:
+        raise BadInput("a row needs at least one cell, and none came")
+    stations = [
+        Station(f"cell-{i}", cell, {name: optimizer(ps) for name, ps in groups(cell).items()})
+        for i, cell in enumerate(cells)
+    ]
+    rest = tuple(range(1, len(cells))) or (0,)
+    read, counted = tuple(rest if read is None else read), tuple(counted or rest)
+    for what, chosen in (("read", read), ("counted", counted)):
+        for index in chosen:
+            if not 0 <= index < len(cells):
+                raise BadInput(f"{what} names cell {index}, but the row has 0 to {len(cells) - 1}")
+    head = None
+    if readout is not None:
+        sizes = list(widths) if widths else [int(cell.outputs) for cell in cells]  # type: ignore[arg-type]
+        linear = LinearReadout([sizes[i] for i in read], classes, read)
+        head = Station("readout", linear, {"readout": readout(linear.parameters())})
+    return Row(stations, algorithm, head, counted)
+
+
+def groups(cell: nn.Module) -> Mapping[str, list[nn.Parameter]]:
+    """A cell's parameter groups: ``cell.groups()`` where it has several, else one, "cell"."""
+    own = getattr(cell, "groups", None)
+    return own() if own is not None else {"cell": list(cell.parameters())}
+
+
+def width(h: Tensor) -> int:
+    """Features of one sample.  h [B, *F] -> F."""
+    return h[0].numel()

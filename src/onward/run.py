@@ -1,0 +1,394 @@
+"""One training run: batches, epochs, curves, checkpoints, and the record that is left.
+
+The loop knows nothing of cells or losses: a schedule yields stages, a stage has a step, and this
+file calls it on batch after batch, measures at the end of each epoch and saves. Everything that
+decides what comes next is in a checkpoint, so a run that is killed at any moment and resumed equals
+one that was never interrupted.
+
+N = training samples, B = samples of a batch.
+"""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from . import checkpoint, evaluate, meter, record
+from .data import Dataset
+from .errors import BadInput
+from .optimizers import RateSchedule, constant, set_rate
+from .progress import Progress, Silent
+from .readouts import answers, neutral_answers
+from .record import Record
+from .row import Row
+from .schedules import Schedule, Stage, greedy
+from .seeds import generator
+
+PROBE = 1000
+"""The first training samples, on which goodness, dead units and training errors are measured."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long and how often. ``epochs`` counts passes over the training samples, per stage.
+
+    ``evaluate_every`` epochs the readouts' errors are measured, and always in a stage's last;
+    ``checkpoint_every`` epochs a checkpoint is written, and always in a stage's last.
+    """
+
+    epochs: int
+    batch: int = 100
+    rate: RateSchedule = constant
+    evaluate_every: int = 1
+    checkpoint_every: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "evaluate_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"{name} should be 1 or more, and is {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how a run computes. ``threads`` None leaves torch's own number."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    threads: int | None = None
+
+    def resolve(self) -> torch.device:
+        """The device, with the threads set. Raises BadInput for cuda where there is none."""
+        if self.threads is not None:
+            if self.threads < 1:
+                raise BadInput(f"threads should be 1 or more, and is {self.threads}")
+            torch.set_num_threads(self.threads)
+        # A saturated logistic sends gradients of 1e-40 into matrix products, and a CPU multiplies
+        # such denormals up to a hundred times slower: products took 3x as long until they were
+        # flushed to zero.
+        torch.set_flush_denormal(True)
+        there = torch.cuda.is_available()
+        if self.device == "cuda" and not there:
+            raise BadInput(
+                "device cuda was asked for, and torch finds no CUDA device here: "
+                "take device=cpu or auto"
+            )
+        return torch.device("cuda" if there and self.device != "cpu" else "cpu")
+
+    def arithmetic(self, device: torch.device) -> Any:
+        """The context all cells compute in: bf16 products with fp32 weights, or plain fp32.
+
+        The cast weights are not cached: they change at every step within one context.
+        """
+        return torch.autocast(
+            device.type,
+            torch.bfloat16,
+            enabled=self.precision == "bf16",
+            cache_enabled=False,
+        )
+
+
+@dataclass
+class Plan:
+    """A row, the schedule it learns by, and for how long."""
+
+    row: Row
+    schedule: Schedule
+    training: Training
+
+
+class Interrupted(Exception):
+    """Ctrl-C: the run has stopped after a checkpoint, if it has a folder to put one in."""
+
+
+class Diverged(BadInput):
+    """A loss or a weight is no longer a number."""
+
+
+@dataclass
+class _Position:
+    """Where a run stands, and the sums of the epoch under way."""
+
+    stage: int = 0
+    epoch: int = 0  # epochs of this stage that are over
+    batch: int = 0  # batches of the current epoch that are over
+    steps: int = 0  # over the whole run
+    sums: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0  # training seconds of the current epoch
+    flops_a_sample: float | None = None  # of this stage's step
+
+
+class Run:
+    """One training run, from wherever it stands to its end."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        data: Dataset,
+        machine: Machine,
+        result: Record,
+        out: Path | None = None,
+        progress: Progress | None = None,
+    ):
+        training = plan.training
+        if training.batch > len(data.train):
+            raise BadInput(
+                f"a batch of {training.batch} is larger than the {len(data.train)} training samples: "
+                f"take batch={len(data.train)} or less"
+            )
+        self.plan, self.data, self.machine, self.record, self.out = plan, data, machine, result, out
+        self.row = plan.row
+        self.progress = progress or Silent()
+        self.device = machine.resolve()
+        for station in self.row.everyone:
+            station.cell.to(self.device)
+        self.x = data.train.x.to(self.device)
+        self.y = data.train.y.to(self.device)
+        self.rng = generator(result["seed"], "negatives", device=self.device)
+        self.at = _Position()
+        self._stop = False
+
+    def resume(self, saved: checkpoint.Saved) -> None:
+        """Go back to a checkpoint: weights, optimisers, generators, position, record."""
+        checkpoint.restore(saved, self.row.everyone)
+        self.rng.set_state(saved.tensors["random"]["negatives"])
+        self.at = _Position(**saved.state["position"])
+        self.record.clear()
+        self.record.update(saved.state["record"])
+
+    def train(self) -> Record:
+        """Train to the end; returns the finished record (and writes it, with a folder)."""
+        resident = meter.resident_bytes()
+        self.record["status"] = "running"
+        if self.out is not None:
+            record.write(self.out / "record.json", self.record)
+        try:
+            with self.machine.arithmetic(self.device), self._interruptible():
+                for number, stage in enumerate(self._stages()):
+                    if number >= self.at.stage:
+                        self._train_stage(number, stage)
+                    self._measure_memory(resident)
+                self._finish()
+        finally:
+            self.progress.close()
+        return self.record
+
+    def _stages(self) -> Iterator[Stage]:
+        schedule = self.plan.schedule
+        if schedule is greedy and self.out is not None:
+            schedule = partial(greedy, folder=self.out)
+        return schedule(self.row, self.x, self.y, self.rng)
+
+    def _train_stage(self, number: int, stage: Stage) -> None:
+        training, at = self.plan.training, self.at
+        if number > at.stage:
+            at.stage, at.epoch, at.flops_a_sample = number, 0, None
+        self.progress.stage(stage.name, training.epochs, len(self.x))
+        while at.epoch < training.epochs:
+            rate = training.rate(at.epoch + 1, training.epochs)
+            for station in stage.stations:
+                for optimizer in station.optimizers.values():
+                    set_rate(optimizer, rate)
+            self._train_epoch(number, stage)
+            at.epoch += 1
+            last = at.epoch == training.epochs
+            self._end_epoch(stage, rate, last)
+            if last or at.epoch % training.checkpoint_every == 0:
+                self._save()
+
+    def _train_epoch(self, number: int, stage: Stage) -> None:
+        at, size = self.at, self.plan.training.batch
+        order = generator(self.record["seed"], "order", number, at.epoch)
+        batches = torch.randperm(len(self.x), generator=order).to(self.device).split(size)
+        # fp64 and continued from the position, so that it does not matter where a run was cut.
+        wide = partial(torch.tensor, dtype=torch.float64, device=self.device)
+        sums: dict[str, Tensor] = {name: wide(total) for name, total in at.sums.items()}
+        began = time.perf_counter()
+        for index in batches[at.batch :]:
+            if at.flops_a_sample is None:
+                losses, flops = meter.counted(partial(stage.step, index))
+                at.flops_a_sample = flops / len(index)
+            else:
+                losses = stage.step(index)
+            for name, loss in losses.items():
+                sums[name] = sums[name] + loss if name in sums else loss.double()
+            at.batch += 1
+            at.steps += 1
+            self.progress.step(at.epoch + 1, len(index))
+            if self._stop:
+                self._gather(sums, began)
+                self._interrupt(stage)
+        self._gather(sums, began)
+
+    def _gather(self, sums: dict[str, Tensor], began: float) -> None:
+        """Move an epoch's sums so far to the position, where a checkpoint finds them."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        self.at.seconds += time.perf_counter() - began
+        self.at.sums = {name: float(total) for name, total in sums.items()}
+
+    def _interrupt(self, stage: Stage) -> None:
+        self.record["status"] = "interrupted"
+        self._refuse_divergence(stage)
+        self._save()
+        raise Interrupted(
+            f"stopped in {stage.name}, epoch {self.at.epoch + 1}, after {self.at.batch} batches"
+        )
+
+    def _end_epoch(self, stage: Stage, rate: float, last: bool) -> None:
+        """Curves and costs of the epoch that is over; the position moves on."""
+        began = time.perf_counter()
+        self._refuse_divergence(stage)
+        at, curves, cost = self.at, self.record["curves"], self.record["cost"]
+        epoch = len(curves["epoch"]) + 1
+        curves["epoch"].append(epoch)
+        curves["stage"].append(stage.name)
+        curves["rate"].append(rate)
+        curves["seconds"].append(round(at.seconds, 4))
+        steps = math.ceil(len(self.x) / self.plan.training.batch)
+        means = {name: total / steps for name, total in at.sums.items()}
+        curves["readout_loss"].append(means.get("readout"))
+        probed = self._probe(epoch)
+        for index, curve in enumerate(curves["cells"]):
+            measured = {"loss": means.get(curve["name"]), **probed[index]}
+            for key in measured:  # a measure new to this record was null until now
+                curve.setdefault(key, [None] * (epoch - 1))
+            for key, values in curve.items():
+                if key != "name":
+                    values.append(measured.get(key))
+        found = self._errors(stage) if last or at.epoch % self._every == 0 else {}
+        for name, readout in curves["readouts"].items():
+            for split in ("train", "validation"):
+                readout[split].append(found.get((name, split)))
+        samples = len(self.x)
+        cost["train_seconds"] = round(cost["train_seconds"] + at.seconds, 4)
+        cost["data_passes"] += stage.passes
+        cost["flops"] += round((at.flops_a_sample or 0.0) * samples)
+        cost["bytes_between_stations"] += stage.handed_on * samples * self._wall_bytes()
+        cost["samples_per_second"] = round(samples * epoch / max(cost["train_seconds"], 1e-9), 1)
+        cost["evaluation_seconds"] += round(time.perf_counter() - began, 4)
+        self.record["epochs"] = epoch
+        at.batch, at.sums, at.seconds = 0, {}, 0.0
+        summary = {name: found.get((name, "validation")) for name in curves["readouts"]}
+        self.progress.epoch(at.epoch, summary)
+
+    @property
+    def _every(self) -> int:
+        return self.plan.training.evaluate_every
+
+    @torch.no_grad()
+    def _probe(self, epoch: int) -> list[dict[str, float]]:
+        """What the algorithm measures, and dead units, per cell, on the first training samples."""
+        x, y, algorithm = self.x[:PROBE], self.y[:PROBE], self.row.algorithm
+        rng = generator(self.record["seed"], "probe", epoch, device=self.device)
+        scores, head = None, self.row.linear()
+        if head is not None and algorithm.asks_scores:
+            scores = head(head.features(neutral_answers(self.row.cells, algorithm, x)))
+        ins = algorithm.streams(x, y, rng, scores)
+        answered = answers(self.row.cells, ins.rows)
+        dead = evaluate.dead_units(answered)
+        return [
+            {
+                "dead_units": dead[i],
+                **{
+                    k: float(v)
+                    for k, v in algorithm.measures(type(ins)(h, ins.count, ins.target)).items()
+                },
+            }
+            for i, h in enumerate(answered)
+        ]
+
+    def _errors(self, stage: Stage) -> dict[tuple[str, str], float]:
+        """(readout, split) -> error, counting cells that have learned."""
+        splits = {"train": (self.x[:PROBE], self.y[:PROBE])}
+        if len(self.data.validation):
+            splits["validation"] = (self.data.validation.x, self.data.validation.y)
+        found = {}
+        for split, (x, y) in splits.items():
+            for name, value in evaluate.errors(self.row, x, y, stage.trained).items():
+                if not isinstance(value, list):
+                    found[name, split] = value
+        if self.row.readout is not None and self.row.readout not in stage.stations:
+            found = {k: v for k, v in found.items() if k[0] != "linear"}  # not trained yet
+        return found
+
+    def _refuse_divergence(self, stage: Stage) -> None:
+        """Stop a run in which a loss or a weight is not a finite number, first cell first."""
+        for station in self.row.everyone:
+            loss = self.at.sums.get(station.name, 0.0)
+            sound = all(bool(torch.isfinite(p).all()) for p in station.cell.parameters())
+            if math.isfinite(loss) and sound:
+                continue
+            self.record["status"] = "diverged"
+            words = [f"{station.name} diverged in {stage.name}, epoch {self.at.epoch + 1}:"]
+            words += ["its loss or a weight is not a finite number."]
+            if self.out is not None:
+                kept = checkpoint.positions(self.out / "checkpoint")
+                words += [f"The last good checkpoint is {kept[-1]}." if kept else "No checkpoint."]
+                record.write(self.out / "record.json", self.record)
+            raise Diverged(" ".join([*words, "Take a smaller learning rate (lr)"]))
+
+    def _wall_bytes(self) -> int:
+        """Bytes of one row over all walls."""
+        itemsize = 2 if self.machine.precision == "bf16" else 4
+        return itemsize * sum(cell["outputs"] for cell in self.record["cells"][:-1])
+
+    def _measure_memory(self, resident: int) -> None:
+        now = meter.peak_bytes(self.device, resident)
+        cost = self.record["cost"]
+        cost["peak_memory_bytes"] = max(cost["peak_memory_bytes"] or 0, now)
+
+    def _finish(self) -> None:
+        validation, test = self.data.validation, self.data.test
+        if len(validation):
+            self.record["validation_error"] = evaluate.errors(self.row, validation.x, validation.y)
+        if len(test):
+            self.record["test_error"] = evaluate.errors(self.row, test.x, test.y)
+            self.record["confusion"] = evaluate.confusion(
+                self.row, test.x, test.y, self.data.classes
+            )
+        self.record["status"] = "finished"
+        self.record["ended"] = now()
+        self._save()
+
+    def _save(self) -> None:
+        if self.out is None:
+            return
+        state = {"position": vars(self.at), "record": self.record}
+        random = {"negatives": self.rng.get_state()}
+        folder = self.out / "checkpoint"
+        checkpoint.save(folder, self.at.steps, self.row.everyone, random, state)
+        record.write(self.out / "record.json", self.record)
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Ctrl-C ends the run after the step under way; a second one at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if self._stop:
+                raise KeyboardInterrupt
+            self._stop = True
+
+        before = signal.signal(signal.SIGINT, stop)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+def now() -> str:
+    """The time, ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,246 @@
+"""``fit``: train a row of cells on a data set from Python, with the record of what it did."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from . import checkpoint, evaluate, meter
+from .data import Dataset
+from .errors import BadInput
+from .local import Algorithm
+from .optimizers import Maker, RateSchedule, adamw, constant
+from .progress import Progress
+from .record import SCHEMA, Record, empty_curves, read
+from .row import Row, build_row
+from .run import Machine, Plan, Run, Training, now
+from .schedules import Schedule, simultaneous
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What ``fit`` returns: the row as trained, and the record of the run (docs/record.md)."""
+
+    row: Row
+    record: Record
+
+    @property
+    def test_error(self) -> dict[str, Any]:
+        """Last epoch's error on the test set as a fraction, by readout."""
+        return dict(self.record["test_error"] or {})
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Class scores of new samples, from the linear readout where there is one.
+
+        x [B, *D] -> [B, K]; the largest wins. Else the goodness of every label, summed over the
+        row's counted cells.
+        """
+        found = evaluate.judge(self.row, x).scores(self.row, len(self.row.stations))
+        return found.get("linear", found.get("goodness", torch.empty(0)))
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Classes of new samples.  x [B, *D] -> [B]."""
+        return self.scores(x).argmax(1)
+
+
+def fit(
+    cells: Sequence[nn.Module],
+    algorithm: Algorithm,
+    data: Dataset,
+    *,
+    epochs: int,
+    batch: int = 100,
+    optimizer: Maker | None = None,
+    readout: Maker | None = None,
+    read: Sequence[int] | None = None,
+    counted: Sequence[int] | None = None,
+    schedule: Schedule = simultaneous,
+    rate: RateSchedule = constant,
+    evaluate_every: int = 1,
+    checkpoint_every: int = 1,
+    seed: int = 0,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    precision: Literal["fp32", "bf16"] = "fp32",
+    threads: int | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train cells, in place, and a linear readout that learns along.
+
+    ``optimizer`` makes each cell's optimiser and ``readout`` the readout's (AdamW at 1e-3 for
+    both); ``read`` are the cells the readout reads, ``counted`` those that count when every label
+    is tried (both: all but the first). ``epochs`` passes of batches of ``batch`` samples, per
+    stage of the schedule; ``rate`` maps (epoch, epochs) to a multiplier of every learning rate.
+    ``seed`` decides batch order and negatives; initial weights are the cells' own. With ``out`` a
+    folder is left (docs/record.md), and with ``resume=True`` an interrupted run there goes on.
+
+    Raises BadInput for settings that can't be used together, before anything is computed, and
+    where training diverges.
+
+    >>> import onward
+    >>> data = onward.load("synthetic")
+    >>> rng = onward.generator(0, "cells")
+    >>> cells = [onward.Dense(64, 100, rng=rng), onward.Dense(100, 100, rng=rng)]
+    >>> run = onward.fit(cells, onward.ForwardForward(data.classes), data, epochs=5, threads=1)
+    >>> run.test_error["linear"] < 0.3
+    True
+    """
+    settings = {
+        **{"epochs": epochs, "batch": batch, "evaluate_every": evaluate_every},
+        **{"checkpoint_every": checkpoint_every, "rate": rate.__name__},
+    }
+    row = build_row(
+        cells,
+        algorithm,
+        optimizer or adamw(),
+        widths=_widths(cells, algorithm, data),
+        classes=data.classes,
+        readout=readout or adamw(),
+        read=read,
+        counted=counted,
+    )
+    training = Training(epochs, batch, rate, evaluate_every, checkpoint_every)
+    plan, machine = Plan(row, schedule, training), Machine(device, precision, threads)
+    folder = None if out is None else Path(out)
+    name = getattr(schedule, "__name__", type(schedule).__name__)
+    result = new_record(plan, data, machine, seed, settings, schedule=name)
+    run = Run(plan, data, machine, result, folder, progress)
+    if folder is not None:
+        claim_folder(folder, resume=resume)
+        if resume and checkpoint.positions(folder / "checkpoint"):
+            refuse_changes(read(folder), result)
+            run.resume(checkpoint.load(folder / "checkpoint"))
+    return Trained(row, run.train())
+
+
+def new_record(
+    plan: Plan,
+    data: Dataset,
+    machine: Machine,
+    seed: int,
+    settings: dict[str, Any],
+    *,
+    schedule: str,
+    recipe: str | None = None,
+    claim: str | None = None,
+    source: str | None = None,
+    command: str = "onward.fit(...)",
+) -> Record:
+    """The record of a run that has not begun."""
+    row = plan.row
+    sizes = _widths(row.cells, row.algorithm, data)
+    inputs = [_entering(row.algorithm, data), *sizes[:-1]]
+    readouts = ["goodness"] if row.algorithm.candidates else []
+    readouts += ["linear"] if row.readout is not None else []
+    device = machine.resolve()
+    return {
+        "schema": SCHEMA,
+        "status": "running",
+        "recipe": recipe,
+        "claim": claim,
+        "source": source,
+        "command": command,
+        "algorithm": type(row.algorithm).__name__,
+        "schedule": schedule,
+        "settings": settings,
+        "seed": seed,
+        "data": data.describe(),
+        "machine": meter.machine(device, machine.precision),
+        "versions": meter.versions(),
+        "commit": meter.commit(),
+        "parameters": {
+            "cells": [_parameters(cell) for cell in row.cells],
+            "readout": _parameters(row.readout.cell) if row.readout else 0,
+        },
+        "cells": [
+            {"name": s.name, "kind": type(s.cell).__name__, "inputs": i, "outputs": o}
+            for s, i, o in zip(row.stations, inputs, sizes, strict=True)
+        ],
+        "epochs": 0,
+        "curves": empty_curves([s.name for s in row.stations], readouts),
+        "validation_error": None,
+        "test_error": None,
+        "confusion": None,
+        "cost": {
+            "train_seconds": 0.0,
+            "evaluation_seconds": 0.0,
+            "samples_per_second": None,
+            "data_passes": 0,
+            "flops": 0,
+            "peak_memory_bytes": None,
+            "energy_joules": None,
+            "bytes_between_stations": 0,
+        },
+        "started": now(),
+        "ended": None,
+    }
+
+
+def claim_folder(folder: Path, *, resume: bool) -> None:
+    """Make a run's folder, or refuse one in which something else would be overwritten."""
+    record = folder / "record.json"
+    if record.exists() and not resume:
+        status = read(record)["status"]
+        way_out = (
+            f"`onward report {folder}` shows it, and another --out starts another"
+            if status == "finished"
+            else f"`onward resume {folder}` goes on with it"
+        )
+        raise BadInput(f"{folder} already holds a run ({status}): {way_out}")
+    if not record.exists() and folder.is_dir() and any(folder.iterdir()):
+        raise BadInput(f"{folder} is not empty and holds no run: take another folder (--out DIR)")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{folder} can't be made ({error.strerror}): take another --out") from error
+
+
+def refuse_changes(before: Record, after: Record) -> None:
+    """Raise BadInput, by name, where a run would be resumed with other settings or data."""
+    for key in ("settings", "seed", "algorithm", "schedule", "cells"):
+        if _as_json(before[key]) != _as_json(after[key]):
+            changed = key
+            if key == "settings":
+                both = before[key].keys() | after[key].keys()
+                changed = ", ".join(
+                    sorted(n for n in both if before[key].get(n) != _as_json(after[key].get(n)))
+                )
+            raise BadInput(
+                f"a run is resumed with its own settings, and these differ: {changed}. "
+                "Start a new run for other settings"
+            )
+    if before["data"]["fingerprint"] != after["data"]["fingerprint"]:
+        raise BadInput(
+            f"the data differ from those the run began with ({before['data']['name']}): "
+            "their fingerprints are not the same. Hand in the original data"
+        )
+
+
+def _as_json(value: Any) -> Any:
+    import json
+
+    return json.loads(json.dumps(value, default=str))
+
+
+def _parameters(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+@torch.no_grad()
+def _widths(cells: Sequence[nn.Module], algorithm: Algorithm, data: Dataset) -> list[int]:
+    """Output features of every cell, by a dry run on two samples."""
+    rows = algorithm.view(data.train.x[:2], torch.zeros(2, dtype=torch.long))
+    sizes = []
+    for cell in cells:
+        device = next((p.device for p in cell.parameters()), torch.device("cpu"))
+        rows = cell(rows.to(device))
+        sizes.append(rows[0].numel())
+    return sizes
+
+
+def _entering(algorithm: Algorithm, data: Dataset) -> int:
+    return algorithm.view(data.train.x[:1], torch.zeros(1, dtype=torch.long))[0].numel()
