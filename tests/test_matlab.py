@@ -80,7 +80,9 @@ class Matlab:
             logits += states[layer] @ self.sup[layer]
         error = onehot[labels] - softmax(logits)
         for layer in range(1, len(self.w)):
-            self.gsup[layer] = delay * self.gsup[layer] + (1 - delay) * states[layer].T @ error / count
+            self.gsup[layer] = (
+                delay * self.gsup[layer] + (1 - delay) * states[layer].T @ error / count
+            )
             step = self.gain * epssup * (self.gsup[layer] - supwc * self.sup[layer])
             self.sup[layer] = self.sup[layer] + step
 
@@ -113,9 +115,7 @@ def plan_and_data(seed: int = 3) -> tuple[Plan, Dataset]:
 
 
 @pytest.mark.parametrize("gain", [1.0, 0.37])
-def test_ten_minibatches_equal_the_matlab(
-    gain: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ten_minibatches_equal_the_matlab(gain: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """FF-T5: weights, biases, running means and softmax weights, with decay, peers and schedule."""
     plan, data = plan_and_data()
     row = plan.row

@@ -7,7 +7,7 @@ not wait for torch.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from .version import __version__
 
 if TYPE_CHECKING:
     from .algorithms import Clean as Clean
@@ -41,15 +41,16 @@ _WHERE = {
     "seeds": ("generator",),
     "train": ("Trained", "fit"),
 }
+_MODULES = ("check", "goodness", "labels", "negatives", "readouts", "report", "schedules")
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
 
-__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604  # the names of _HOME are strings
+__all__ = ["__version__", *sorted(_HOME)]  # the names of _HOME are strings
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(f".{_HOME[name]}", __name__), name)
-    if name in _WHERE or name in ("goodness", "labels", "negatives", "schedules", "readouts", "check"):
+    if name in _WHERE or name in _MODULES:
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

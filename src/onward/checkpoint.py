@@ -215,8 +215,8 @@ def _refuse_pickles(path: Path) -> None:
     for file in sorted(path.iterdir()):
         if file.suffix in _PICKLES:
             raise BadInput(
-                f"{file} looks like a pickle (torch.save), and Onward never unpickles: a checkpoint "
-                "holds safetensors and JSON only. Remove it if you trust the rest"
+                f"{file} looks like a pickle (torch.save), and Onward never unpickles: a "
+                "checkpoint holds safetensors and JSON only. Remove it if you trust the rest"
             )
 
 

@@ -40,8 +40,8 @@ def judge(row: Row, x: Tensor, *, labels: bool = True) -> Verdicts:
     linear: list[Tensor] = []
     head = row.linear()
     device = next(row.cells[0].parameters()).device
-    for part in x.split(CHUNK):
-        part = part.to(device)
+    for at in range(0, len(x), CHUNK):
+        part = x[at : at + CHUNK].to(device)
         if labels and row.algorithm.candidates:
             tried.append(every_label(row.cells, row.algorithm, part).float().cpu())
         if head is not None:

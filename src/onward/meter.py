@@ -68,7 +68,7 @@ def versions() -> dict[str, str]:
     """The ``versions`` object of a record."""
     import numpy
 
-    from . import __version__
+    from .version import __version__
 
     return {
         "onward": __version__,

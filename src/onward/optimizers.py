@@ -28,7 +28,7 @@ class DecoupledSGD(SGD):
         for group in self.param_groups:
             if group["decay"] > 0:
                 torch._foreach_mul_(group["params"], 1 - group["lr"] * group["decay"])
-        return super().step(closure)  # type: ignore[no-any-return,arg-type]
+        return super().step(closure)  # type: ignore[no-any-return]
 
 
 def sgd(rate: float, momentum: float = 0.9, decay: float = 0.0) -> Maker:

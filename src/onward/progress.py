@@ -90,7 +90,8 @@ class Bar:
 
     def stage(self, name: str, epochs: int, samples: int) -> None:
         """A new line of the display."""
-        self.name, self.epochs, self.samples, self.rate, self.done = name, epochs, samples, _Rate(), 0
+        self.name, self.epochs, self.samples = name, epochs, samples
+        self.rate, self.done = _Rate(), 0
         self.task = self.bar.add_task(name, total=epochs * samples, detail="")
 
     def step(self, epoch: int, samples: int) -> None:

@@ -143,8 +143,8 @@ class Run:
         training = plan.training
         if training.batch > len(data.train):
             raise BadInput(
-                f"a batch of {training.batch} is larger than the {len(data.train)} training samples: "
-                f"take batch={len(data.train)} or less"
+                f"a batch of {training.batch} is larger than the {len(data.train)} training "
+                f"samples: take batch={len(data.train)} or less"
             )
         self.plan, self.data, self.machine, self.record, self.out = plan, data, machine, result, out
         self.row = plan.row
@@ -183,6 +183,10 @@ class Run:
             self.progress.close()
         return self.record
 
+    def stop(self) -> None:
+        """Ask the run to stop, with a checkpoint, after the step under way."""
+        self._stop = True
+
     def _stages(self) -> Iterator[Stage]:
         schedule = self.plan.schedule
         if schedule is greedy and self.out is not None:
@@ -209,7 +213,8 @@ class Run:
     def _train_epoch(self, number: int, stage: Stage) -> None:
         at, size = self.at, self.plan.training.batch
         order = generator(self.record["seed"], "order", number, at.epoch)
-        batches = torch.randperm(len(self.x), generator=order).to(self.device).split(size)
+        permutation = torch.randperm(len(self.x), generator=order).to(self.device)
+        batches = [permutation[i : i + size] for i in range(0, len(self.x), size)]
         # fp64 and continued from the position, so that it does not matter where a run was cut.
         wide = partial(torch.tensor, dtype=torch.float64, device=self.device)
         sums: dict[str, Tensor] = {name: wide(total) for name, total in at.sums.items()}
@@ -341,7 +346,7 @@ class Run:
     def _wall_bytes(self) -> int:
         """Bytes of one row over all walls."""
         itemsize = 2 if self.machine.precision == "bf16" else 4
-        return itemsize * sum(cell["outputs"] for cell in self.record["cells"][:-1])
+        return itemsize * sum(int(cell["outputs"]) for cell in self.record["cells"][:-1])
 
     def _measure_memory(self, resident: int) -> None:
         now = meter.peak_bytes(self.device, resident)

@@ -138,8 +138,8 @@ def _greedy(
                     for frozen in row.cells[:number]:
                         with torch.no_grad():
                             ins = Streams(frozen(ins.rows), ins.count, ins.target)
-                losses, _ = station.learn(algorithm, ins)
-                return {station.name: _total(losses)}
+                outs = station.forward(ins)
+                return {station.name: _total(station.update(algorithm, ins, outs))}
 
             passes = streams if viewed else streams * (number + 1)
             yield Stage(station.name, (station,), step, number + 1, passes, 0)

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from . import checkpoint, evaluate, meter
+from . import record as records
 from .data import Dataset
 from .errors import BadInput
 from .local import Algorithm
 from .optimizers import Maker, RateSchedule, adamw, constant
 from .progress import Progress
-from .record import SCHEMA, Record, empty_curves, read
+from .record import SCHEMA, Record, empty_curves
 from .row import Row, build_row
 from .run import Machine, Plan, Run, Training, now
 from .schedules import Schedule, simultaneous
@@ -112,7 +113,7 @@ def fit(
     if folder is not None:
         claim_folder(folder, resume=resume)
         if resume and checkpoint.positions(folder / "checkpoint"):
-            refuse_changes(read(folder), result)
+            refuse_changes(records.read(folder), result)
             run.resume(checkpoint.load(folder / "checkpoint"))
     return Trained(row, run.train())
 
@@ -184,7 +185,7 @@ def claim_folder(folder: Path, *, resume: bool) -> None:
     """Make a run's folder, or refuse one in which something else would be overwritten."""
     record = folder / "record.json"
     if record.exists() and not resume:
-        status = read(record)["status"]
+        status = records.read(record)["status"]
         way_out = (
             f"`onward report {folder}` shows it, and another --out starts another"
             if status == "finished"

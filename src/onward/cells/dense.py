@@ -57,8 +57,8 @@ class Dense(nn.Module):
         flat = x.flatten(1)
         if flat.shape[1] != self.inputs:
             raise BadInput(
-                f"a dense cell of {self.inputs} inputs was given samples of {flat.shape[1]} numbers "
-                f"{tuple(x.shape[1:])}: build it as Dense({flat.shape[1]}, {self.outputs})"
+                f"a dense cell of {self.inputs} inputs was given samples of {flat.shape[1]} "
+                f"numbers {tuple(x.shape[1:])}: build it as Dense({flat.shape[1]}, {self.outputs})"
             )
         return torch.relu(self.linear(self.normalise(flat)))
 

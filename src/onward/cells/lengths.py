@@ -27,7 +27,8 @@ def rms(x: Tensor) -> Tensor:
     """
     flat = x.flatten(1)
     length = _length(flat)
-    return (flat / (length * flat.shape[1] ** -0.5 + TINY)).view(x.shape)
+    scale: Tensor = length * flat.shape[1] ** -0.5 + TINY
+    return (flat / scale).view(x.shape)
 
 
 def l2(x: Tensor) -> Tensor:
@@ -43,7 +44,8 @@ def l2(x: Tensor) -> Tensor:
 
 def _length(flat: Tensor) -> Tensor:
     wide = torch.promote_types(flat.dtype, torch.float32)
-    return torch.linalg.vector_norm(flat, dim=1, keepdim=True, dtype=wide)
+    length: Tensor = torch.linalg.vector_norm(flat, dim=1, keepdim=True, dtype=wide)
+    return length
 
 
 def unchanged(x: Tensor) -> Tensor:

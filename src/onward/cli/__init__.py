@@ -31,7 +31,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line, but for the settings of a recipe (see cli/settings.py)."""
-    from .. import __version__
+    from ..version import __version__
 
     top = _Parser(
         prog="onward",
@@ -50,7 +50,9 @@ def parser() -> argparse.ArgumentParser:
     show = verb("show", "settings of a recipe, with types, defaults, claim and source")
     show.add_argument("recipe", metavar="RECIPE")
     run = verbs.add_parser(
-        "run", help="train a recipe into a folder: run RECIPE --help lists its flags", add_help=False
+        "run",
+        help="train a recipe into a folder (run RECIPE --help: its flags)",
+        add_help=False,
     )
     run.add_argument("words", nargs=argparse.REMAINDER)
     resume = verb("resume", "go on with an interrupted run; it will equal one never interrupted")
@@ -86,6 +88,7 @@ def main(words: Sequence[str] | None = None) -> int:
         given = parser().parse_args(words)
         from . import verbs
 
+        sys.path.insert(0, "")  # so that module:attribute finds what lies in the current folder
         return int(getattr(verbs, given.verb)(given))
     except BadInput as error:
         print(f"onward: {error}", file=sys.stderr)

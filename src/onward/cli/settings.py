@@ -78,9 +78,13 @@ def _type_name(kind: Any) -> str:
     args = getattr(kind, "__args__", ())
     if getattr(kind, "__origin__", None) is not None and "Literal" in str(kind):
         return " | ".join(map(str, args))
-    return str(getattr(kind, "__name__", kind)).replace("None", "null") if not args else " | ".join(
-        "null" if a is type(None) else _type_name(a) for a in args
-    ) if getattr(kind, "__origin__", None) is not list else f"list of {_type_name(args[0])}"
+    return (
+        str(getattr(kind, "__name__", kind)).replace("None", "null")
+        if not args
+        else " | ".join("null" if a is type(None) else _type_name(a) for a in args)
+        if getattr(kind, "__origin__", None) is not list
+        else f"list of {_type_name(args[0])}"
+    )
 
 
 def _shown(value: Any) -> str:

@@ -199,7 +199,7 @@ def report(given: argparse.Namespace) -> int:
 
 def check(given: argparse.Namespace) -> int:
     """The promises, over somebody's own part."""
-    from ..check import check_named
+    from ..check import BrokenPromise, check_named
 
     shape = None
     if given.shape is not None:
@@ -207,9 +207,12 @@ def check(given: argparse.Namespace) -> int:
             shape = tuple(int(n) for n in given.shape.split(","))
         except ValueError as error:
             raise BadInput(f"--shape wants numbers like 1,28,28, and is {given.shape}") from error
-    sys.path.insert(0, "")  # a part in the current folder, as `python -m` would find it
-    for line in check_named(given.what, shape):
-        print(line)
+    try:
+        for line in check_named(given.what, shape):
+            print(f"kept    {line}")
+    except BrokenPromise as broken:
+        print(f"broken  {broken}")
+        return 1
     return 0
 
 
@@ -224,7 +227,9 @@ def data(given: argparse.Namespace) -> int:
             print(f"{row['name']!s:<14} {row['shape']!s:<12} {counts:<24} {row['source']}")
         return 0
     if given.name is None:
-        raise BadInput(f"`onward data {given.action}` wants the name of a data set: see onward data")
+        raise BadInput(
+            f"`onward data {given.action}` wants the name of a data set: see onward data"
+        )
     if given.action == "download":
         print(sets.download(given.name))
     else:
@@ -252,5 +257,3 @@ def _say_result(folder: Path) -> None:
         name = f"{record['recipe']} on {record['data']['name']}"
         print(f"{name:<24} test error  {', '.join(shown):<34} {seconds:.1f} s of training")
     print(f"report: {folder / 'report.html'}")
-
-

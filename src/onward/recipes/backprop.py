@@ -1,6 +1,7 @@
 """End-to-end backprop on the same dense cells: the yardstick beside every local row."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -64,11 +65,9 @@ def build(s: BackpropSettings, data: "Dataset", seed: int) -> "Plan":
 
     rng = generator(seed, "cells")
     sizes = [data.train.x[0].numel()] + [s.width] * s.cells
-    cells = [
-        Dense(a, b, normalise=LENGTHS[s.normalise], rng=rng)
-        for a, b in zip(sizes, sizes[1:], strict=False)
-    ]
-    maker = {"sgd": sgd(s.lr, s.momentum, s.decay), "adamw": adamw(s.lr, decay=s.decay)}[s.optimizer]
+    cells = [Dense(a, b, normalise=LENGTHS[s.normalise], rng=rng) for a, b in pairwise(sizes)]
+    makers = {"sgd": sgd(s.lr, s.momentum, s.decay), "adamw": adamw(s.lr, decay=s.decay)}
+    maker = makers[s.optimizer]
     row = build_row(cells, Clean(), maker, classes=data.classes, readout=maker, read=s.read)
     rate = RATE_SCHEDULES[s.rate]
     training = Training(s.epochs, s.batch, rate, s.evaluate_every, s.checkpoint_every)

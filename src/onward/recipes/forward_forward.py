@@ -1,6 +1,7 @@
 """Supervised Forward-Forward on dense cells: the settings, and the row they make."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def build(s: ForwardForwardSettings, data: "Dataset", seed: int) -> "Plan":
     sizes = [inputs] + [s.width] * s.cells
     cells = [
         Dense(a, b, normalise=LENGTHS[s.normalise], peers=s.peers, rng=rng)
-        for a, b in zip(sizes, sizes[1:], strict=False)
+        for a, b in pairwise(sizes)
     ]
     algorithm = ForwardForward(
         data.classes,

@@ -1,0 +1,364 @@
+"""The promises, public: run them over a part of your own, as the tests do over every part here.
+
+Each ``check_...`` function raises :class:`BrokenPromise`, saying what was promised and what was
+seen, or returns the promises it found kept. ``onward check MODULE:ATTRIBUTE`` runs the ones that
+fit an object.
+
+B = samples, D = input shape, F = output shape, K = classes.
+"""
+
+import copy
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import data
+from .cells import unchanged
+from .errors import BadInput
+from .evaluate import judge
+from .goodness import Goodness
+from .local import Algorithm, Station, walk
+from .negatives import Negatives
+from .optimizers import sgd
+from .record import check, without_times
+from .row import Row, build_row, groups
+from .run import Interrupted, Machine, Plan, Run, Training
+from .schedules import Schedule, simultaneous
+from .seeds import generator
+from .train import new_record
+
+Promises = list[str]
+
+
+class BrokenPromise(AssertionError):
+    """A part does not keep what the library promises of it."""
+
+
+def check_goodness(goodness: Goodness) -> Promises:
+    """A goodness is one finite number a sample, of that sample alone, with a gradient."""
+    rng = generator(0, "check goodness")
+    for shape in ((6, 20), (6, 3, 4, 5)):
+        h = torch.rand(shape, generator=rng)
+        g = goodness(h)
+        _promise(g.shape == (6,), f"h {shape} -> g (6,); came {tuple(g.shape)}")
+        _promise(bool(torch.isfinite(g).all()), f"goodness is finite; came {g}")
+        order = torch.randperm(6, generator=rng)
+        _close(goodness(h[order]), g[order], "permuting samples permutes goodness")
+        _close(goodness(h[:2]), g[:2], "goodness does not depend on the rest of the batch")
+    h = torch.rand(4, 20, generator=rng).requires_grad_()
+    (gradient,) = torch.autograd.grad(goodness(h).sum(), h)
+    _promise(bool((gradient != 0).any()), "goodness has a gradient")
+    return [
+        "one finite number a sample",
+        "permuting samples permutes goodness",
+        "goodness does not depend on the rest of the batch",
+        "goodness has a gradient",
+    ]
+
+
+def check_negatives(negatives: Negatives, classes: int = 5, draws: int = 20_000) -> Promises:
+    """A sampler of wrong labels never returns the true one, and repeats itself from a seed."""
+    rng = generator(0, "check negatives")
+    y = torch.randint(0, classes, (draws,), generator=rng)
+    scores = 3 * torch.randn(draws, classes, generator=rng)
+    drawn = negatives(y, classes, scores, generator(1, "negatives"))
+    _promise(drawn.shape == y.shape, f"y [B] -> labels [B]; came {tuple(drawn.shape)}")
+    _promise(not bool((drawn == y).any()), "a negative never carries the true label")
+    within = bool(((drawn >= 0) & (drawn < classes)).all())
+    _promise(within, f"labels are in 0..{classes - 1}")
+    again = negatives(y, classes, scores, generator(1, "negatives"))
+    _promise(torch.equal(drawn, again), "same seed, same bits")
+    other = negatives(y, classes, scores, generator(2, "negatives"))
+    _promise(not torch.equal(drawn, other), "negatives change with the generator")
+    return [
+        "a negative never carries the true label",
+        "same seed, same bits",
+        "negatives change with the generator",
+    ]
+
+
+def check_cell(cell: nn.Module, shape: Sequence[int]) -> Promises:
+    """A cell answers each sample by itself, and all it knows is saved.  shape = D of one sample."""
+    rng = generator(0, "check cell")
+    x = torch.rand(6, *shape, generator=rng) + 0.1
+    with torch.no_grad():
+        h = cell(x)
+        _promise(len(h) == 6, f"x [6, *{tuple(shape)}] -> h [6, *F]; came {tuple(h.shape)}")
+        _promise(torch.equal(cell(x), h), "the same input, the same answer")
+        _close(cell(x[:2]), h[:2], "an answer does not depend on the rest of the batch")
+        twin = copy.deepcopy(cell)
+        for parameter in twin.parameters():
+            parameter.add_(1.0)
+        twin.load_state_dict(cell.state_dict())
+        _close(twin(x), h, "a cell's state is all in its state_dict")
+    own = {id(p) for ps in groups(cell).values() for p in ps}
+    missing = [name for name, p in cell.named_parameters() if id(p) not in own]
+    _promise(not missing, f"every parameter is in a group; not {', '.join(missing)}")
+    kept = ["an answer does not depend on the rest of the batch", "its state is all in state_dict"]
+    normalise: Any = getattr(cell, "normalise", None)
+    if normalise is not None and normalise is not unchanged:
+        with torch.no_grad():
+            _close(cell(7.5 * x), h, "a length-normalised cell ignores the scale of its input")
+        kept.append("it ignores the scale of its input")
+    return kept
+
+
+def check_algorithm(
+    algorithm: Algorithm, cells: Callable[[], list[nn.Module]], x: Tensor, y: Tensor
+) -> Promises:
+    """Cells learn locally under an algorithm.  ``cells`` makes a fresh row; x [B, *D], y [B].
+
+    Only cell i moves when cell i learns; no gradient path leaves a cell; what cells tell each other
+    is detached; the same seed gives the same bits.
+    """
+
+    def moved() -> list[nn.Module]:
+        torch.manual_seed(0)
+        row, kept = cells(), 1 if algorithm.hints == "none" else 2
+        stations = [
+            Station(f"cell-{i}", cell, {n: sgd(0.1)(ps) for n, ps in groups(cell).items()})
+            for i, cell in enumerate(row)
+        ]
+        scores = torch.zeros(len(x), max(algorithm.candidates, 1))
+        ins = algorithm.streams(x, y, generator(0, "negatives"), scores)
+        walked = [(s, i, o, algorithm.tell(o)) for s, i, o in walk(stations, ins)]
+        for number, (station, seen, outs, _) in enumerate(walked):
+            _promise(not seen.rows.requires_grad, "no gradient path leaves a cell")
+            others = [t for j, (*_, t) in enumerate(walked) if j != number]
+            if algorithm.hints == "earlier":
+                others = others[:number]
+            _promise(
+                all(t is None or not t.requires_grad for t in others),
+                "what cells tell each other is detached",
+            )
+            told = [t for t in others if t is not None]
+            hint = torch.stack(told) if told and kept == 2 else None
+            before = [copy.deepcopy(c.state_dict()) for c in row]
+            station.update(algorithm, seen, outs, hint)
+            changed = [
+                any(not torch.equal(b[k], v) for k, v in c.state_dict().items())
+                for b, c in zip(before, row, strict=True)
+            ]
+            _promise(
+                not any(c for j, c in enumerate(changed) if j != number),
+                f"only cell {number} moves when it learns; moved: {changed}",
+            )
+            touched = [
+                j
+                for j, c in enumerate(row)
+                if j > number and any(p.grad is not None for p in c.parameters())
+            ]
+            _promise(not touched, f"no gradient of cell {number} reaches cells {touched}")
+        return row
+
+    first, second = moved(), moved()
+    same = all(
+        torch.equal(a, b)
+        for c, d in zip(first, second, strict=True)
+        for a, b in zip(c.state_dict().values(), d.state_dict().values(), strict=True)
+    )
+    _promise(same, "same seed, same bits")
+    return [
+        "only cell i moves when cell i learns",
+        "no gradient path leaves a cell",
+        "what cells tell each other is detached",
+        "same seed, same bits",
+    ]
+
+
+def check_scores(row: Row, x: Tensor) -> Promises:
+    """A sample's class scores are its own, whatever else is in the batch.  x [B, *D]."""
+    whole, part = judge(row, x), judge(row, x[1:3])
+    if whole.goodness is not None and part.goodness is not None:
+        _close(part.goodness, whole.goodness[:, 1:3], "a score does not depend on the batch")
+    if whole.linear is not None and part.linear is not None:
+        _close(part.linear, whole.linear[1:3], "a score does not depend on the batch")
+    return ["a score does not depend on the rest of the batch"]
+
+
+def check_schedule(schedule: Schedule, plan: Callable[[], Plan]) -> Promises:
+    """Only a stage's stations move in it; same seed, same bits; resumed equals uninterrupted.
+
+    ``plan`` makes a fresh plan for the data set "synthetic" (10 classes, samples (1, 8, 8)).
+    """
+    return check_plan(lambda: replace(plan(), schedule=schedule))
+
+
+def check_plan(plan: Callable[[], Plan]) -> Promises:
+    """The promises of a whole run, on the data set "synthetic", with batches and epochs of its own.
+
+    Runs it three times: whole, whole again, and stopped by Ctrl-C in the middle of an epoch and
+    resumed from its checkpoint.
+    """
+    made = data.load("synthetic")
+
+    def run(out: Path | None = None, stop: int | None = None, resume: bool = False) -> Run:
+        fresh = plan()
+        machine = Machine("cpu")
+        new = new_record(fresh, made, machine, 0, {}, schedule="check")
+        one = Run(fresh, made, machine, new, out, _StopAfter(stop) if stop else None)
+        if isinstance(one.progress, _StopAfter):
+            one.progress.run = one
+        if resume:
+            from .checkpoint import load
+
+            assert out is not None
+            one.resume(load(out / "checkpoint"))
+        with suppress(Interrupted):
+            one.train()
+        return one
+
+    whole, again = run(), run()
+    _same(whole, again, "same seed, same bits")
+    check(whole.record, "the record")
+    check_scores(whole.row, made.test.x[:5])
+    steps = whole.at.steps
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        run(out, stop=max(1, steps // 2 - 1))
+        resumed = run(out, resume=True)
+        _promise(resumed.at.steps == steps, "a resumed run has as many steps")
+        _same(whole, resumed, "a resumed run equals one never interrupted")
+    _check_stages(plan(), made)
+    return [
+        "same seed, same bits",
+        "a resumed run equals one never interrupted",
+        "only a stage's own cells move in it",
+        "a score does not depend on the rest of the batch",
+    ]
+
+
+def _check_stages(plan: Plan, made: data.Dataset) -> None:
+    row, x, y = plan.row, made.train.x, made.train.y
+    index = torch.arange(min(plan.training.batch, len(x)))
+    for stage in plan.schedule(row, x, y, generator(0, "negatives")):
+        before = [copy.deepcopy(s.cell.state_dict()) for s in row.everyone]
+        stage.step(index)
+        for state, station in zip(before, row.everyone, strict=True):
+            after = station.cell.state_dict()
+            moved = any(not torch.equal(state[k], v) for k, v in after.items())
+            if moved and station not in stage.stations:
+                raise BrokenPromise(f"{station.name} moved in the stage {stage.name} of others")
+
+
+def check_settings(recipe: Any) -> Promises:
+    """A recipe refuses settings it does not know, and keeps every promise of a run when tiny."""
+    names = {f.name for f in fields(recipe.defaults)}
+    try:
+        replace(recipe.defaults, surely_no_such_setting=1)
+    except TypeError:
+        pass
+    else:
+        raise BrokenPromise("unknown settings are refused")
+    tiny = {"epochs": 2, "width": 24, "batch": 40, "dataset": "synthetic", "cells": 2}
+    settings = replace(recipe.defaults, **{k: v for k, v in tiny.items() if k in names})
+    made = data.load("synthetic")
+    again = type(settings)(**asdict(settings))
+    _promise(again == settings, "settings survive a round trip through plain values")
+    return ["unknown settings are refused", *check_plan(lambda: recipe.build(settings, made, 0))]
+
+
+def check_named(name: str, shape: Sequence[int] | None = None) -> Promises:
+    """The promises that fit the object ``module:attribute``. Raises BadInput for other names."""
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        raise BadInput(f"a part is named module:attribute, and {name!r} has no colon")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise BadInput(f"{name} could not be imported: {error}") from error
+    if isinstance(found, nn.Module):
+        size = shape or ((found.inputs,) if hasattr(found, "inputs") else None)
+        if size is None:
+            raise BadInput(f"{name} is a cell: say the shape of one input, e.g. --shape 1,28,28")
+        return check_cell(found, size)  # type: ignore[arg-type]
+    if isinstance(found, Algorithm):
+        return _check_any_algorithm(found)
+    if hasattr(found, "build") and hasattr(found, "defaults"):
+        return check_settings(found)
+    if callable(found):
+        return check_goodness(found)
+    raise BadInput(f"{name} is a {type(found).__name__}: no goodness, cell, algorithm or recipe")
+
+
+def _check_any_algorithm(algorithm: Algorithm) -> Promises:
+    from .cells import Dense
+
+    rng = generator(0, "check")
+    x, y = torch.rand(16, 30, generator=rng), torch.arange(16) % max(algorithm.candidates, 2)
+    entering = algorithm.view(x, torch.zeros(16, dtype=torch.long))[0].numel()
+
+    def cells() -> list[nn.Module]:
+        return [Dense(entering, 20), Dense(20, 20), Dense(20, 20)]
+
+    kept = check_algorithm(algorithm, cells, x, y)
+
+    def plan() -> Plan:
+        torch.manual_seed(0)
+        sample = data.load("synthetic").train.x[:1]
+        width = algorithm.view(sample, torch.zeros(1, dtype=torch.long))[0].numel()
+        row = build_row(
+            [Dense(width, 20), Dense(20, 20)],
+            algorithm,
+            sgd(1e-3),
+            classes=10,
+            readout=sgd(1e-2),
+        )
+        return Plan(row, simultaneous, Training(epochs=2, batch=60))
+
+    if algorithm.candidates in (0, 10):
+        kept += check_plan(plan)
+    return list(dict.fromkeys(kept))
+
+
+@dataclass
+class _StopAfter:
+    """A progress display that presses Ctrl-C after some steps."""
+
+    steps: int
+    run: Run | None = None
+    seen: int = 0
+
+    def stage(self, name: str, epochs: int, samples: int) -> None:
+        """Nothing."""
+
+    def step(self, epoch: int, samples: int) -> None:
+        """Count, and press."""
+        self.seen += 1
+        if self.seen == self.steps and self.run is not None:
+            self.run.stop()
+
+    def epoch(self, epoch: int, summary: dict[str, float | None]) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+def _same(a: Run, b: Run, promise: str) -> None:
+    for one, other in zip(a.row.everyone, b.row.everyone, strict=True):
+        for name, value in one.cell.state_dict().items():
+            if not torch.equal(value, other.cell.state_dict()[name]):
+                raise BrokenPromise(f"{promise}: {one.name} has another {name}")
+    one_record, other_record = (without_times(r.record) for r in (a, b))
+    for key, value in one_record.items():
+        if value != other_record[key]:
+            raise BrokenPromise(f"{promise}: the records differ in {key}")
+
+
+def _promise(kept: bool, promise: str) -> None:
+    if not kept:
+        raise BrokenPromise(promise)
+
+
+def _close(came: Tensor, wanted: Tensor, promise: str) -> None:
+    if not torch.allclose(came, wanted, rtol=1e-4, atol=1e-5):
+        worst = float((came - wanted).abs().max())
+        raise BrokenPromise(f"{promise}; the largest difference is {worst:.3g}")
