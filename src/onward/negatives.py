@@ -40,7 +40,8 @@ def hard_label(y: Tensor, classes: int, scores: Tensor | None, rng: Generator) -
     """A wrong label in proportion to the softmax of the scores without the true class.
 
     The author's code subtracts 1000 from the true logit; here it is minus infinity, so that the
-    true label can't be drawn at any scale of the scores. Drawn by the Gumbel-max rule:
+    true label can't be drawn at any scale of the scores, and the others stay above it even where
+    they are minus infinity themselves. Drawn by the Gumbel-max rule:
     argmax_k (score_k - log e_k) with e_k ~ Exp(1) has exactly the softmax's distribution.
     """
     if scores is None:
@@ -48,9 +49,9 @@ def hard_label(y: Tensor, classes: int, scores: Tensor | None, rng: Generator) -
             "hard negatives are drawn from the class scores of a linear readout that learns along, "
             "and none came: give the row a readout, or take uniform wrong labels (negatives=wrong)"
         )
-    masked = scores.float().scatter(1, y[:, None], -torch.inf)
-    noise = torch.empty_like(masked).exponential_(generator=rng)
-    return (masked - noise.log()).argmax(1)
+    finite = scores.float().clamp(min=torch.finfo(torch.float32).min)
+    noise = torch.empty_like(finite).exponential_(generator=rng)
+    return (finite - noise.log()).scatter(1, y[:, None], -torch.inf).argmax(1)
 
 
 BY_NAME: dict[str, Negatives] = {"wrong": wrong_label, "hard": hard_label}

@@ -131,7 +131,8 @@ def _greedy(
                 if store is not None:
                     which = algorithm.draw(y[index], rng, None)
                     target = y[index] if algorithm.targets else None
-                    rows = store[which.flatten(), index.repeat(len(which))]
+                    picked = which.flatten(), index.repeat(len(which))
+                    rows = store[tuple(i.to(store.device) for i in picked)]
                     ins = Streams(rows.to(x.device), len(which), target)
                 else:
                     ins = algorithm.streams(x[index], y[index], rng, None)
@@ -270,7 +271,8 @@ def _readout_stage(
 
     def step(index: Tensor) -> Losses:
         assert stored is not None
-        loss, _ = readouts.learn(head, stored[index].to(x.device), y[index])
+        features = stored[index.to(stored.device)].to(x.device)
+        loss, _ = readouts.learn(head, features, y[index])
         return {head.name: loss}
 
     return Stage("readout", (head,), step, len(row.stations), 0, 0)

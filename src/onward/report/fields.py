@@ -31,7 +31,7 @@ def first_weights(run: Path, shape: list[int]) -> Floats:
     """The first cell's weight [F, D] out of the last checkpoint of the folder `run`.
 
     Raises `NoPicturesError` if the data are no pictures, or if the checkpoint is missing, damaged
-    or without a matrix of prod(shape) columns.
+    or without a matrix of prod(shape) columns; those of a label behind the picture are left out.
     """
     if len(_pictured(shape)) != 3:
         raise NoPicturesError("the samples are not pictures with one or three channels")
@@ -106,8 +106,13 @@ def _matrix(file: Path, columns: int) -> Floats:
         for key in sorted(keys, key=lambda key: not key.endswith("linear.weight")):
             piece = tensors.get_slice(key)
             shape = piece.get_shape()
-            if len(shape) == 2 and shape[1] == columns and "F" in piece.get_dtype():
-                weight: Floats = tensors.get_tensor(key).float().numpy()
+            # A label appended to the picture has its columns behind the picture's.
+            wide_enough = len(shape) == 2 and shape[1] >= columns
+            exact = wide_enough and shape[1] == columns
+            if (exact or (wide_enough and key.endswith("linear.weight"))) and (
+                "F" in piece.get_dtype()
+            ):
+                weight: Floats = tensors.get_tensor(key)[:, :columns].float().numpy()
                 if len(weight):
                     return weight
     raise NoPicturesError(f"cell-0 has no weight matrix with {columns} inputs")

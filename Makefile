@@ -1,0 +1,28 @@
+PY ?= python3
+VENV ?= .venv
+# Without a GPU, a smaller torch: PIPFLAGS='--extra-index-url https://download.pytorch.org/whl/cpu'
+PIPFLAGS ?=
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check results
+
+demo: $(STAMP)  ## train on embedded digits, beside backprop, and write a report
+	rm -rf runs/demo
+	$(VENV)/bin/onward run ff-digits --twin --out runs/demo
+
+test: $(STAMP)  ## every test
+	$(VENV)/bin/python -m pytest
+
+check: $(STAMP)  ## the quick ones: style, types, imports, promises
+	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python -m pytest tests/test_contract.py tests/test_matlab.py
+
+results: $(STAMP)  ## RESULTS.md from the committed records
+	$(VENV)/bin/python -m onward.report.results results RESULTS.md
+
+$(STAMP): pyproject.toml
+	$(PY) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install -q $(PIPFLAGS) -e '.[test]'
+	touch $@
