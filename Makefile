@@ -21,6 +21,7 @@ check: $(STAMP)  ## the quick ones: style, types, imports, promises
 
 results: $(STAMP)  ## RESULTS.md from the committed records
 	$(VENV)/bin/python -m onward.report.results results RESULTS.md
+	$(VENV)/bin/python -m onward.recipes.table results README.md
 
 $(STAMP): pyproject.toml
 	$(PY) -m venv $(VENV)

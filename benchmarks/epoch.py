@@ -58,9 +58,7 @@ def main() -> None:
         epoch = statistics.median(seconds[name])
         share = flops[name] / batch * len(x) / epoch / limit
         spread = f"{min(seconds[name]):.2f} to {max(seconds[name]):.2f}"
-        print(
-            f"{name:<10} {epoch:7.2f} s an epoch ({spread}), {100 * share:.0f} % of the products' speed"
-        )
+        print(f"{name:<10} {epoch:7.2f} s an epoch ({spread}), {share:.0%} of the GEMM limit")
     ratios = [a / b for a, b in zip(seconds["ff-mnist"], seconds["bp-mnist"], strict=True)]
     print(f"ff-mnist / bp-mnist: {statistics.median(ratios):.2f} (median of {len(ratios)} pairs)")
 

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from onward.errors import BadInput
+from onward.record import INSIDE
 from onward.report import render, write
 from onward.report.charts import Chart, Line, draw
 from onward.report.tables import matrix
@@ -152,7 +153,7 @@ def finished(**changes: Any) -> Record:
             "train_seconds": 1503.4,
             "evaluation_seconds": 41.25,
             "samples_per_second": 1097.5,
-            "data_passes": {"positive": 30, "negative": 30, "neutral": 30},
+            "data_passes": 90,
             "flops": 1.345e14,
             "peak_memory_bytes": 734003200,
             "energy_joules": None,
@@ -311,7 +312,7 @@ def test_a_finished_run_with_its_twin_shows_every_number(tmp_path: Path) -> None
         "this run, linear: +0.58 points",
         "3.33 2.14 1.89 2.37",
         "3.10 2.00 1.80 2.21",
-        "positive 30, negative 30, neutral 30",
+        "passes of the training set",
         "134 TFLOP",
         "700 MiB",
         "75.4 GiB",
@@ -378,9 +379,12 @@ def test_stages_are_marked_and_nulls_are_skipped(tmp_path: Path) -> None:
 def test_nulls_and_strange_values_nowhere_break_the_page(tmp_path: Path) -> None:
     record = finished(recipe=None, claim=None, source=None, command="", settings={}, ended=None)
     for key in ("data", "machine", "versions", "commit", "cost", "parameters"):
-        record[key] = dict.fromkeys(record[key])
+        may = {name for name, types in INSIDE[key].items() if type(None) in types}
+        record[key] = {name: None if name in may else v for name, v in record[key].items()}
     record["cells"] = []
-    record["curves"] = dict.fromkeys(record["curves"])
+    record["curves"] = {
+        name: {"linear": None} if name == "readouts" else [] for name in record["curves"]
+    }
     record["confusion"] = {"goodness": [[1, 2], [3]], "linear": None}
     record["test_error"] = {"goodness": None}
     page = page_of(folder(tmp_path / "run", record))
@@ -394,7 +398,7 @@ def test_text_of_a_record_stays_text(tmp_path: Path) -> None:
     record = finished(recipe=evil, claim=evil, source=evil, command=evil, algorithm=evil)
     record["data"] |= {"name": evil, "label_names": names, "note": evil}
     record["settings"] = {evil: evil, "list": [evil]}
-    record["versions"] = {evil: evil}
+    record["versions"] = dict.fromkeys([*record["versions"], evil], evil)
     record["curves"]["cells"][0]["name"] = evil
     record["curves"]["readouts"][evil] = {"train": [0.5] * 30, "validation": [0.5] * 30}
     record["confusion"] = {evil: counts(10, 9, 0.5, 0), "goodness": counts(10, 9, 0.5, 1)}
@@ -521,11 +525,11 @@ def test_every_range_of_values_can_be_drawn(
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (None, "could not read"),
-        ("{", "wanted a record as JSON"),
-        ("[]", "came list"),
-        ('{"schema": 2}', "came schema 2"),
-        ('{"schema": 1}', "missing: status"),
+        (None, "there is none at"),
+        ("{", "is not a readable record"),
+        ("[]", "no schema number"),
+        ('{"schema": 2}', "is of schema 2"),
+        ('{"schema": 1}', "status is missing"),
     ],
 )
 def test_a_record_that_cannot_be_read_says_why(

@@ -10,6 +10,7 @@ import pytest
 
 from onward import report
 from onward.errors import BadInput
+from onward.record import INSIDE, empty_curves
 from onward.report.results import collect, main, markdown
 
 
@@ -26,18 +27,36 @@ def record(seed: int, **changes: Any) -> dict[str, Any]:
         "schedule": "simultaneous",
         "settings": {},
         "seed": seed,
-        "data": {"name": "mnist", "note": None},
-        "machine": {"device": "cpu", "processor": "AMD EPYC", "threads": 8},
-        "versions": {},
+        "data": {
+            "name": "mnist",
+            "shape": [1, 28, 28],
+            "classes": 10,
+            "train": 50000,
+            "validation": 10000,
+            "test": 10000,
+            "origin": "folder",
+            "label_names": list("0123456789"),
+            "note": None,
+            "fingerprint": "9f2c" * 16,
+        },
+        "machine": {
+            "device": "cpu",
+            "precision": "fp32",
+            "threads": 8,
+            "processor": "AMD EPYC",
+            "cores": 16,
+            "memory_gib": 64.0,
+        },
+        "versions": {"onward": "0.1.0", "python": "3.11.9", "torch": "2.13.0", "numpy": "2.3.1"},
         "commit": {"id": "abcdef0123456789", "clean": True},
         "parameters": {"cells": [10], "readout": 0},
         "cells": [],
         "epochs": 20,
-        "curves": {},
+        "curves": empty_curves(["cell-0"], ["goodness"]),
         "validation_error": {"goodness": 0.02},
         "test_error": {"goodness": 0.015},
         "confusion": None,
-        "cost": {"train_seconds": 100.0},
+        "cost": {**dict.fromkeys(INSIDE["cost"]), "train_seconds": 100.0},
         "started": "",
         "ended": "",
     }
@@ -60,7 +79,7 @@ def rows(text: str) -> list[list[str]]:
 def test_means_and_spreads_are_those_of_the_records(tmp_path: Path) -> None:
     goodness, linear, seconds = [0.0134, 0.0141, 0.0152], [0.021, 0.0204, 0.0195], [100, 110, 126]
     for seed, (g, x, s) in enumerate(zip(goodness, linear, seconds, strict=True)):
-        made = record(seed, cost={"train_seconds": s})
+        made = record(seed, cost={**dict.fromkeys(INSIDE["cost"]), "train_seconds": s})
         made["test_error"] = {"goodness": g, "linear": x, "goodness_cells": [g, g]}
         made["validation_error"] = {"goodness": g + 0.001, "linear": x + 0.002}
         commit(tmp_path, "ff-mnist", made)
@@ -103,17 +122,19 @@ def test_rows_are_sorted_and_the_text_is_the_same_every_time(tmp_path: Path) -> 
 
 def test_one_seed_has_no_spread_and_nulls_are_dashes(tmp_path: Path) -> None:
     commit(tmp_path, "one", record(0))
-    empty = record(0, test_error={"linear": None}, validation_error=None, cost={}, command="")
-    commit(tmp_path, "two", empty | {"machine": {}, "commit": {"id": None, "clean": None}})
+    empty = record(0, test_error={"linear": None}, validation_error=None, command="")
+    empty["cost"] = dict.fromkeys(empty["cost"])
+    commit(tmp_path, "two", empty | {"commit": {"id": None, "clean": None}})
     one, two = rows(markdown(tmp_path))
     assert one[3] == "1.50 (n = 1)"
-    assert two[2:] == ["linear", "– (n = 0)", "–", "20", "–", "–", "–", "–"]
+    machine = "cpu, AMD EPYC, 8 threads"
+    assert two[2:] == ["linear", "– (n = 0)", "–", "20", "–", machine, "–", "–"]
 
 
 def test_what_differs_between_seeds_is_all_told(tmp_path: Path) -> None:
     commit(tmp_path, "r", record(0))
     other = record(1, epochs=30, commit={"id": "f" * 40, "clean": False})
-    other["data"] = {"name": "cifar10", "note": "cifar10-jpeg"}
+    other["data"] |= {"name": "cifar10", "note": "cifar10-jpeg"}
     commit(tmp_path, "r", other)
     (row,) = rows(markdown(tmp_path))
     assert row[1] == "mnist<br>cifar10 (cifar10-jpeg)"
@@ -134,7 +155,7 @@ def test_runs_that_did_not_finish_are_named_and_left_out(tmp_path: Path) -> None
 def test_text_stays_inside_its_cell(tmp_path: Path) -> None:
     evil = "a|b\n<script>"
     made = record(0, command=evil)
-    made["data"] = {"name": evil, "note": None}
+    made["data"] |= {"name": evil}
     commit(tmp_path, "r", made)
     (line,) = [line for line in markdown(tmp_path).splitlines() if line.startswith("| r |")]
     assert "a\\|b &lt;script>" in line
@@ -156,7 +177,7 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="holds seed 3"):
         markdown(tmp_path)
     (tmp_path / "r" / "seed-4.json").write_text("{")
-    with pytest.raises(BadInput, match="wanted a record as JSON"):
+    with pytest.raises(BadInput, match="is not a readable record"):
         markdown(tmp_path)
 
 

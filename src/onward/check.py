@@ -9,17 +9,16 @@ B = samples, D = input shape, F = output shape, K = classes.
 
 import copy
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from . import data
+from . import data, named
 from .cells import unchanged
 from .errors import BadInput
 from .evaluate import judge
@@ -94,8 +93,8 @@ def check_cell(cell: nn.Module, shape: Sequence[int]) -> Promises:
         _promise(torch.equal(cell(x), h), "the same input, the same answer")
         _close(cell(x[:2]), h[:2], "an answer does not depend on the rest of the batch")
         twin = copy.deepcopy(cell)
-        for parameter in twin.parameters():
-            parameter.add_(1.0)
+        for number in (*twin.parameters(), *_unregistered(twin)):
+            number.add_(1.0)
         twin.load_state_dict(cell.state_dict())
         _close(twin(x), h, "a cell's state is all in its state_dict")
     own = {id(p) for ps in groups(cell).values() for p in ps}
@@ -108,6 +107,25 @@ def check_cell(cell: nn.Module, shape: Sequence[int]) -> Promises:
             _close(cell(7.5 * x), h, "a length-normalised cell ignores the scale of its input")
         kept.append("it ignores the scale of its input")
     return kept
+
+
+def _unregistered(cell: nn.Module) -> list[Tensor]:
+    """Tensors in plain attributes, lists and dicts: neither saved, nor moved, nor trained."""
+    registered = {id(t) for t in (*cell.parameters(), *cell.buffers())}
+    usual = vars(nn.Module()).keys()
+
+    def inside(value: object) -> Iterator[Tensor]:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, nn.Module):
+            yield from (*value.parameters(), *value.buffers())
+        elif isinstance(value, dict | list | tuple):
+            for item in value.values() if isinstance(value, dict) else value:
+                yield from inside(item)
+
+    own = [v for m in cell.modules() for k, v in vars(m).items() if k not in usual]
+    found = {id(t): t for t in inside(own) if id(t) not in registered and t.is_floating_point()}
+    return list(found.values())
 
 
 def check_algorithm(
@@ -202,7 +220,7 @@ def check_plan(plan: Callable[[], Plan]) -> Promises:
     def run(out: Path | None = None, stop: int | None = None, resume: bool = False) -> Run:
         fresh = plan()
         machine = Machine("cpu")
-        new = new_record(fresh, made, machine, 0, {}, schedule="check")
+        new = new_record(fresh, made, machine, 0, {})
         one = Run(fresh, made, machine, new, out, _StopAfter(stop) if stop else None)
         if isinstance(one.progress, _StopAfter):
             one.progress.run = one
@@ -267,13 +285,7 @@ def check_settings(recipe: Any) -> Promises:
 
 def check_named(name: str, shape: Sequence[int] | None = None) -> Promises:
     """The promises that fit the object ``module:attribute``. Raises BadInput for other names."""
-    module, colon, attribute = name.partition(":")
-    if not colon:
-        raise BadInput(f"a part is named module:attribute, and {name!r} has no colon")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise BadInput(f"{name} could not be imported: {error}") from error
+    found = named.find(name)
     if isinstance(found, nn.Module):
         size = shape or ((found.inputs,) if hasattr(found, "inputs") else None)
         if size is None:

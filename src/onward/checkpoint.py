@@ -11,8 +11,9 @@ checkpoint/
     manifest.json           SHA-256 of each of these files
 ```
 
-A position is written under a name that starts with a dot and renamed when it is whole. Nothing is
-ever unpickled: a file that is not safetensors or JSON with the right checksum is refused.
+A position is written under a name that starts with a dot and renamed when it is whole; a whole one
+is never written again. Nothing is ever unpickled: a file that is not safetensors or JSON with the
+right checksum is refused.
 """
 
 import hashlib
@@ -29,7 +30,7 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from .errors import BadInput
-from .files import write_through
+from .files import sync_folder, write_through
 from .local import Station
 
 FORMAT = 1
@@ -55,8 +56,13 @@ def save(
 ) -> Path:
     """Write a position (training steps done) into ``folder`` and forget all but the last two.
 
-    Raises BadInput where the disk refuses; what was there before is untouched.
+    A position that is there already stays: a run comes by the same one with the same weights, and
+    goes on from it to the same end. Raises BadInput where the disk refuses; what was there before
+    is untouched.
     """
+    final = folder / f"{position:010d}"
+    if final.exists():
+        return final
     files = {f"{s.name}.safetensors": serialise(_tensors(s)) for s in stations}
     files["random.safetensors"] = serialise(random)
     settings = {s.name: _settings(s) for s in stations}
@@ -65,16 +71,16 @@ def save(
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     files["manifest.json"] = json.dumps(sums, indent=1).encode()
 
-    final = folder / f"{position:010d}"
+    for left in folder.glob(".*"):  # by a writer that was killed
+        shutil.rmtree(left, ignore_errors=True)
     beside = folder / f".{final.name}.{os.getpid()}"
     try:
         beside.mkdir(parents=True)
         for name, content in files.items():
             write_through(beside / name, content)
-        if final.exists():  # a resumed run passes its own positions again
-            final.rename(folder / f".old-{final.name}.{os.getpid()}")
+        sync_folder(beside)
         beside.rename(final)
-        _sync(folder)
+        sync_folder(folder)
     except OSError as error:
         shutil.rmtree(beside, ignore_errors=True)
         kept = positions(folder)
@@ -85,8 +91,6 @@ def save(
         ) from error
     for old in positions(folder)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
-    for left in folder.glob(".*"):
-        shutil.rmtree(left, ignore_errors=True)
     return final
 
 
@@ -106,32 +110,13 @@ def load(folder: Path) -> Saved:
     way_out = (
         f"remove {path} to go back to {found[-2]}" if len(found) > 1 else "it is the only one there"
     )
-    sums = _json(path / "manifest.json", way_out)
-    tensors: dict[str, dict[str, Tensor]] = {}
-    state: dict[str, Any] = {}
     _refuse_pickles(path)
-    for name, wanted in sums.items():
-        content = _bytes(path / name, way_out)
-        if content[:2] in (b"\x80\x02", b"\x80\x04", b"PK"):
-            raise BadInput(f"{path / name} holds a pickle, and Onward never unpickles; {way_out}")
-        if hashlib.sha256(content).hexdigest() != wanted:
-            raise BadInput(
-                f"{path / name} is damaged: its SHA-256 is not the one in manifest.json; {way_out}"
-            )
-        if name == "state.json":
-            state = json.loads(content)
-            continue
-        try:
-            tensors[Path(name).stem] = parse(content)
-        except SafetensorError as error:
-            raise BadInput(f"{path / name} is not safetensors ({error}); {way_out}") from error
-    if "format" not in state:
+    sums = _manifest(path / "manifest.json", way_out)
+    files = {name: _checked(path / name, wanted, way_out) for name, wanted in sums.items()}
+    if "state.json" not in files:
         raise BadInput(f"{path} is not a checkpoint of Onward: it has no state.json; {way_out}")
-    if state["format"] > FORMAT:
-        raise BadInput(
-            f"{path} is of format {state['format']}, and this Onward knows up to {FORMAT}: "
-            "go on with a newer Onward"
-        )
+    state = _state(path, files.pop("state.json"), way_out)
+    tensors = {Path(n).stem: _parsed(path / n, content, way_out) for n, content in files.items()}
     return Saved(path, state, tensors)
 
 
@@ -152,8 +137,14 @@ def restore(saved: Saved, stations: list[Station], *, optimizers: bool = True) -
                     f"and the file holds {came}"
                 )
         station.cell.load_state_dict(cell)
-        if optimizers:
+        if not optimizers:
+            continue
+        try:
             _restore_optimizers(station, tensors, saved.state["optimizers"][station.name])
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise BadInput(
+                f"{saved.path} is of another run: the optimiser of {station.name} is not like that"
+            ) from error
 
 
 def _restore_optimizers(station: Station, tensors: dict[str, Tensor], settings: Any) -> None:
@@ -198,10 +189,45 @@ def _bytes(path: Path, way_out: str) -> bytes:
         raise BadInput(f"{path} can't be read ({error.strerror or error}); {way_out}") from error
 
 
-def _json(path: Path, way_out: str) -> dict[str, str]:
+def _checked(path: Path, wanted: str, way_out: str) -> bytes:
+    """A file's bytes, if their sum is the manifest's."""
+    content = _bytes(path, way_out)
+    if hashlib.sha256(content).hexdigest() == wanted:
+        return content
+    # Looked at only now: a sound safetensors file may begin with the same bytes, its length.
+    if content[:1] == b"\x80" or content[:2] == b"PK":
+        raise BadInput(f"{path} holds a pickle, and Onward never unpickles; {way_out}")
+    raise BadInput(f"{path} is damaged: its SHA-256 is not the one in manifest.json; {way_out}")
+
+
+def _parsed(path: Path, content: bytes, way_out: str) -> dict[str, Tensor]:
+    try:
+        found: dict[str, Tensor] = parse(content)
+    except SafetensorError as error:
+        why = " ".join(str(error).split())
+        raise BadInput(f"{path} is not safetensors ({why}); {way_out}") from error
+    return found
+
+
+def _state(path: Path, content: bytes, way_out: str) -> dict[str, Any]:
+    try:
+        state = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path / 'state.json'} is damaged ({error}); {way_out}") from error
+    if not isinstance(state, dict) or not isinstance(state.get("format"), int):
+        raise BadInput(f"{path / 'state.json'} has no format number; {way_out}")
+    if state["format"] > FORMAT:
+        raise BadInput(
+            f"{path} is of format {state['format']}, and this Onward knows up to {FORMAT}: "
+            "go on with a newer Onward"
+        )
+    return state
+
+
+def _manifest(path: Path, way_out: str) -> dict[str, str]:
     try:
         sums = json.loads(_bytes(path, way_out))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is damaged ({error}); {way_out}") from error
     plain = isinstance(sums, dict) and all(
         isinstance(v, str) and Path(k).name == k for k, v in sums.items()
@@ -212,17 +238,10 @@ def _json(path: Path, way_out: str) -> dict[str, str]:
 
 
 def _refuse_pickles(path: Path) -> None:
+    """A folder with a file of torch.save in it was not written here."""
     for file in sorted(path.iterdir()):
         if file.suffix in _PICKLES:
             raise BadInput(
                 f"{file} looks like a pickle (torch.save), and Onward never unpickles: a "
                 "checkpoint holds safetensors and JSON only. Remove it if you trust the rest"
             )
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -47,14 +47,25 @@ class Algorithm(ABC):
     targets: ClassVar[bool] = False
     """Whether labels travel with the streams. Else they end in ``streams``."""
 
-    asks_scores: bool = False
-    """Whether ``draw`` needs the class scores of the row's readout on this very batch."""
-    views: int = 1
-    """V, in how many views a sample can enter the row."""
-    neutral: int = 0
-    """The view that carries no label: what a linear readout is shown."""
-    candidates: int = 0
-    """K where view k says "this is class k", so that every label can be tried; 0 where not."""
+    @property
+    def asks_scores(self) -> bool:
+        """Whether ``draw`` needs the class scores of the row's readout on this very batch."""
+        return False
+
+    @property
+    def views(self) -> int:
+        """V, in how many views a sample can enter the row."""
+        return 1
+
+    @property
+    def neutral(self) -> int:
+        """The view that carries no label: what a linear readout is shown."""
+        return 0
+
+    @property
+    def candidates(self) -> int:
+        """K where view k says "this is class k", so that every label can be tried; else 0."""
+        return 0
 
     def view(self, x: Tensor, which: Tensor) -> Tensor:
         """Sample n as its view number which[n].  x [B, *D], which [B] -> [B, *D]."""

@@ -83,13 +83,13 @@ class Bar:
             console=Console(stderr=True),
             refresh_per_second=4,
         )
-        self.bar.start()
         self.task: Any = None
         self.name, self.epochs, self.samples, self.detail = "", 0, 0, ""
         self.rate, self.done = _Rate(), 0
 
     def stage(self, name: str, epochs: int, samples: int) -> None:
-        """A new line of the display."""
+        """A new line of the display; the first one opens it (bad input comes before)."""
+        self.bar.start()
         self.name, self.epochs, self.samples = name, epochs, samples
         self.rate, self.done = _Rate(), 0
         self.task = self.bar.add_task(name, total=epochs * samples, detail="")

@@ -13,8 +13,9 @@ SCHEMA = 1
 Record = dict[str, Any]
 
 _TEXT, _OPTIONAL_TEXT, _OBJECT, _LIST = (str,), (str, type(None)), (dict,), (list,)
+_WHOLE, _OPTIONAL_NUMBER = (int,), (int, float, type(None))
 FIELDS: dict[str, tuple[type, ...]] = {
-    "schema": (int,),
+    "schema": _WHOLE,
     "status": _TEXT,
     "recipe": _OPTIONAL_TEXT,
     "claim": _OPTIONAL_TEXT,
@@ -23,14 +24,14 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "algorithm": _TEXT,
     "schedule": _TEXT,
     "settings": _OBJECT,
-    "seed": (int,),
+    "seed": _WHOLE,
     "data": _OBJECT,
     "machine": _OBJECT,
     "versions": _OBJECT,
     "commit": _OBJECT,
     "parameters": _OBJECT,
     "cells": _LIST,
-    "epochs": (int,),
+    "epochs": _WHOLE,
     "curves": _OBJECT,
     "validation_error": (dict, type(None)),
     "test_error": (dict, type(None)),
@@ -39,20 +40,47 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "started": _TEXT,
     "ended": _OPTIONAL_TEXT,
 }
-INSIDE: dict[str, tuple[str, ...]] = {
-    "data": (
-        *("name", "shape", "classes", "train", "validation", "test", "origin", "label_names"),
-        *("note", "fingerprint"),
+INSIDE: dict[str, dict[str, tuple[type, ...]]] = {
+    "data": {
+        "name": _TEXT,
+        "shape": _LIST,
+        "classes": _WHOLE,
+        "train": _WHOLE,
+        "validation": _WHOLE,
+        "test": _WHOLE,
+        "origin": _TEXT,
+        "label_names": _LIST,
+        "note": _OPTIONAL_TEXT,
+        "fingerprint": _TEXT,
+    },
+    "machine": {
+        "device": _TEXT,
+        "precision": _TEXT,
+        "threads": _WHOLE,
+        "processor": _TEXT,
+        "cores": (int, type(None)),
+        "memory_gib": _OPTIONAL_NUMBER,
+    },
+    "versions": dict.fromkeys(("onward", "python", "torch", "numpy"), _TEXT),
+    "commit": {"id": _OPTIONAL_TEXT, "clean": (bool, type(None))},
+    "parameters": {"cells": _LIST, "readout": _WHOLE},
+    "curves": {
+        **dict.fromkeys(("epoch", "stage", "rate", "seconds", "cells", "readout_loss"), _LIST),
+        "readouts": _OBJECT,
+    },
+    "cost": dict.fromkeys(
+        (
+            *("train_seconds", "evaluation_seconds", "samples_per_second", "data_passes", "flops"),
+            *("peak_memory_bytes", "energy_joules", "bytes_between_stations"),
+        ),
+        _OPTIONAL_NUMBER,
     ),
-    "machine": ("device", "precision", "threads", "processor", "cores", "memory_gib"),
-    "versions": ("onward", "python", "torch", "numpy"),
-    "commit": ("id", "clean"),
-    "parameters": ("cells", "readout"),
-    "curves": ("epoch", "stage", "rate", "seconds", "cells", "readout_loss", "readouts"),
-    "cost": (
-        *("train_seconds", "evaluation_seconds", "samples_per_second", "data_passes", "flops"),
-        *("peak_memory_bytes", "energy_joules", "bytes_between_stations"),
-    ),
+}
+CELL: dict[str, tuple[type, ...]] = {
+    "name": _TEXT,
+    "kind": _TEXT,
+    "inputs": _WHOLE,
+    "outputs": _WHOLE,
 }
 STATUSES = ("running", "interrupted", "diverged", "finished")
 
@@ -74,7 +102,8 @@ def write(path: Path, record: Record) -> None:
     """Checked, then written atomically. Numbers that do not exist become null."""
     check(record, str(path))
     text = json.dumps(_plain(record), indent=1, allow_nan=False, ensure_ascii=False)
-    write_atomically(path, text.encode() + b"\n")
+    # A file name that is no text would else be refused; as an escape it stays what it was.
+    write_atomically(path, text.encode(errors="backslashreplace") + b"\n")
 
 
 def read(path: Path) -> Record:
@@ -83,8 +112,8 @@ def read(path: Path) -> Record:
     if not path.exists():
         raise BadInput(f"a run's folder holds record.json, and there is none at {path}")
     try:
-        record = json.loads(path.read_bytes())
-    except (ValueError, OSError) as error:
+        record = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+    except (ValueError, OSError, RecursionError) as error:
         raise BadInput(
             f"{path} is not a readable record ({error}): it was cut short or changed"
         ) from error
@@ -94,25 +123,21 @@ def read(path: Path) -> Record:
 
 def check(record: object, where: str) -> None:
     """Raise BadInput where a record lacks a key, has one of a wrong type, or is too new."""
-    if not isinstance(record, dict) or not isinstance(record.get("schema"), int):
+    if not isinstance(record, dict) or not _is(record.get("schema"), _WHOLE):
         raise BadInput(f"{where} is not a record of Onward: it has no schema number")
     if record["schema"] > SCHEMA:
         raise BadInput(
             f"{where} is of schema {record['schema']}, and this Onward knows up to {SCHEMA}: "
             "read it with a newer Onward"
         )
-    for key, types in FIELDS.items():
-        if key not in record:
-            raise BadInput(f"{where} is not a whole record: {key} is missing")
-        if not isinstance(record[key], types):
-            raise BadInput(
-                f"{where}: {key} should be {' or '.join(t.__name__ for t in types)}, "
-                f"and is {type(record[key]).__name__}"
-            )
+    _check(record, FIELDS, "", where)
     for key, inner in INSIDE.items():
-        missing = [name for name in inner if name not in record[key]]
-        if missing:
-            raise BadInput(f"{where} is not a whole record: {key}.{missing[0]} is missing")
+        _check(record[key], inner, f"{key}.", where)
+    for number, cell in enumerate(record["cells"]):
+        _check(cell, CELL, f"cells[{number}].", where)
+    for key, types in (("shape", _WHOLE), ("label_names", _TEXT)):
+        if not all(_is(value, types) for value in record["data"][key]):
+            raise BadInput(f"{where}: data.{key} should be a list of {_names(types)}")
     if record["status"] not in STATUSES:
         raise BadInput(f"{where}: status is {record['status']!r}, not one of {', '.join(STATUSES)}")
 
@@ -124,6 +149,34 @@ def without_times(record: Record) -> Record:
     steady = ("data_passes", "flops", "bytes_between_stations")
     kept["cost"] = {k: record["cost"][k] for k in steady}
     return kept
+
+
+def _check(part: Any, fields: dict[str, tuple[type, ...]], prefix: str, where: str) -> None:
+    for key, types in fields.items():
+        if not isinstance(part, dict) or key not in part:
+            raise BadInput(f"{where} is not a whole record: {prefix}{key} is missing")
+        if not _is(part[key], types):
+            came = _NAMES.get(type(part[key]), type(part[key]).__name__)
+            raise BadInput(f"{where}: {prefix}{key} should be {_names(types)}, and is {came}")
+
+
+def _is(value: object, types: tuple[type, ...]) -> bool:
+    # A boolean is an int to Python, and not to a reader.
+    return isinstance(value, types) and (bool in types or not isinstance(value, bool))
+
+
+_NAMES: dict[type, str] = {
+    **{str: "text", dict: "an object", list: "a list", int: "a whole number", float: "a number"},
+    **{bool: "true or false", type(None): "null"},
+}
+
+
+def _names(types: tuple[type, ...]) -> str:
+    return " or ".join(_NAMES[kind] for kind in types if kind is not int or float not in types)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"it holds {name}, which is no JSON")
 
 
 def _plain(value: Any) -> Any:

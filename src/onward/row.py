@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
 from .errors import BadInput
 from .local import Algorithm, Station
@@ -36,7 +36,10 @@ class Row:
 
     def linear(self) -> LinearReadout | None:
         """The linear readout itself."""
-        return self.readout.cell if self.readout else None  # type: ignore[return-value]
+        if self.readout is None:
+            return None
+        assert isinstance(self.readout.cell, LinearReadout)
+        return self.readout.cell
 
 
 def build_row(
@@ -64,8 +67,11 @@ def build_row(
         for i, cell in enumerate(cells)
     ]
     rest = tuple(range(1, len(cells))) or (0,)
-    read, counted = tuple(rest if read is None else read), tuple(counted or rest)
+    read = tuple(rest if read is None else read)
+    counted = tuple(rest if counted is None else counted)
     for what, chosen in (("read", read), ("counted", counted)):
+        if not chosen or len(set(chosen)) < len(chosen):
+            raise BadInput(f"{what} should name cells, each once, and is {list(chosen)}")
         for index in chosen:
             if not 0 <= index < len(cells):
                 raise BadInput(f"{what} names cell {index}, but the row has 0 to {len(cells) - 1}")
@@ -81,8 +87,3 @@ def groups(cell: nn.Module) -> Mapping[str, list[nn.Parameter]]:
     """A cell's parameter groups: ``cell.groups()`` where it has several, else one, "cell"."""
     own = getattr(cell, "groups", None)
     return own() if own is not None else {"cell": list(cell.parameters())}
-
-
-def width(h: Tensor) -> int:
-    """Features of one sample.  h [B, *F] -> F."""
-    return h[0].numel()

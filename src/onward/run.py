@@ -9,6 +9,7 @@ N = training samples, B = samples of a batch.
 """
 
 import math
+import shutil
 import signal
 import threading
 import time
@@ -26,7 +27,8 @@ from torch import Tensor
 
 from . import checkpoint, evaluate, meter, record
 from .data import Dataset
-from .errors import BadInput
+from .errors import BadInput, nearest
+from .local import Streams
 from .optimizers import RateSchedule, constant, set_rate
 from .progress import Progress, Silent
 from .readouts import answers, neutral_answers
@@ -67,11 +69,17 @@ class Machine:
     precision: Literal["fp32", "bf16"] = "fp32"
     threads: int | None = None
 
+    def __post_init__(self) -> None:
+        for name, known in (("device", ("auto", "cpu", "cuda")), ("precision", ("fp32", "bf16"))):
+            if getattr(self, name) not in known:
+                came = getattr(self, name)
+                raise BadInput(f"{name} can't be {came!r}: {nearest(str(came), known)}")
+
     def resolve(self) -> torch.device:
         """The device, with the threads set. Raises BadInput for cuda where there is none."""
         if self.threads is not None:
-            if self.threads < 1:
-                raise BadInput(f"threads should be 1 or more, and is {self.threads}")
+            if not 1 <= self.threads <= 1024:
+                raise BadInput(f"threads should be 1 to 1024, and is {self.threads}")
             torch.set_num_threads(self.threads)
         # A saturated logistic sends gradients of 1e-40 into matrix products, and a CPU multiplies
         # such denormals up to a hundred times slower: products took 3x as long until they were
@@ -157,12 +165,16 @@ class Run:
         self.rng = generator(result["seed"], "negatives", device=self.device)
         self.at = _Position()
         self._stop = False
+        self._stages()  # a schedule that can't serve this row says so here
 
     def resume(self, saved: checkpoint.Saved) -> None:
         """Go back to a checkpoint: weights, optimisers, generators, position, record."""
         checkpoint.restore(saved, self.row.everyone)
-        self.rng.set_state(saved.tensors["random"]["negatives"])
-        self.at = _Position(**saved.state["position"])
+        try:
+            self.rng.set_state(saved.tensors["random"]["negatives"])
+            self.at = _Position(**saved.state["position"])
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise BadInput(f"{saved.path} lacks where its run stood ({error})") from error
         self.record.clear()
         self.record.update(saved.state["record"])
 
@@ -171,6 +183,8 @@ class Run:
         resident = meter.resident_bytes()
         self.record["status"] = "running"
         if self.out is not None:
+            for left in (*self.out.glob(".record.json.*.tmp"), *self.out.glob("frozen-*")):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()  # by a killed run
             record.write(self.out / "record.json", self.record)
         try:
             with self.machine.arithmetic(self.device), self._interruptible():
@@ -189,8 +203,9 @@ class Run:
 
     def _stages(self) -> Iterator[Stage]:
         schedule = self.plan.schedule
-        if schedule is greedy and self.out is not None:
-            schedule = partial(greedy, folder=self.out)
+        if self.out is not None and getattr(schedule, "func", schedule) is greedy:
+            # Frozen outputs go where the run lives: disk that it may fill.
+            schedule = partial(schedule, folder=self.out)  # type: ignore[call-arg]
         return schedule(self.row, self.x, self.y, self.rng)
 
     def _train_stage(self, number: int, stage: Stage) -> None:
@@ -244,7 +259,7 @@ class Run:
 
     def _interrupt(self, stage: Stage) -> None:
         self.record["status"] = "interrupted"
-        self._refuse_divergence(stage)
+        self._refuse_divergence(stage, self.at.epoch + 1)
         self._save()
         raise Interrupted(
             f"stopped in {stage.name}, epoch {self.at.epoch + 1}, after {self.at.batch} batches"
@@ -253,7 +268,7 @@ class Run:
     def _end_epoch(self, stage: Stage, rate: float, last: bool) -> None:
         """Curves and costs of the epoch that is over; the position moves on."""
         began = time.perf_counter()
-        self._refuse_divergence(stage)
+        self._refuse_divergence(stage, self.at.epoch)
         at, curves, cost = self.at, self.record["curves"], self.record["cost"]
         epoch = len(curves["epoch"]) + 1
         curves["epoch"].append(epoch)
@@ -307,7 +322,7 @@ class Run:
                 "dead_units": dead[i],
                 **{
                     k: float(v)
-                    for k, v in algorithm.measures(type(ins)(h, ins.count, ins.target)).items()
+                    for k, v in algorithm.measures(Streams(h, ins.count, ins.target)).items()
                 },
             }
             for i, h in enumerate(answered)
@@ -327,7 +342,7 @@ class Run:
             found = {k: v for k, v in found.items() if k[0] != "linear"}  # not trained yet
         return found
 
-    def _refuse_divergence(self, stage: Stage) -> None:
+    def _refuse_divergence(self, stage: Stage, epoch: int) -> None:
         """Stop a run in which a loss or a weight is not a finite number, first cell first."""
         for station in self.row.everyone:
             loss = self.at.sums.get(station.name, 0.0)
@@ -335,7 +350,7 @@ class Run:
             if math.isfinite(loss) and sound:
                 continue
             self.record["status"] = "diverged"
-            words = [f"{station.name} diverged in {stage.name}, epoch {self.at.epoch + 1}:"]
+            words = [f"{station.name} diverged in {stage.name}, epoch {epoch}:"]
             words += ["its loss or a weight is not a finite number."]
             if self.out is not None:
                 kept = checkpoint.positions(self.out / "checkpoint")

@@ -77,7 +77,8 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
         told = [algorithm.tell(outs) for _, _, outs in seen_outs]
         for i, (station, seen, outs) in enumerate(seen_outs):
             others = told[:i] + (told[i + 1 :] if algorithm.hints == "all" else [])
-            hint = torch.stack([t for t in others if t is not None]) if others else None
+            spoken = [t for t in others if t is not None]
+            hint = torch.stack(spoken) if spoken else None
             losses[station.name] = _total(station.update(algorithm, seen, outs, hint))
         return losses
 
@@ -182,7 +183,8 @@ def frozen(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
     """Cells as they were drawn, and a readout that learns on them: the control of every claim."""
     if row.readout is None:
         raise BadInput("the schedule frozen trains nothing but a linear readout: give the row one")
-    return iter([_readout_stage(row, x, y, _allocate)])
+    # When the stage is asked for, not before: its features cost a pass over the data.
+    return (_readout_stage(row, x, y, keep) for keep in (_allocate,))
 
 
 def _serve(name: str, row: Row, hints: tuple[str, ...]) -> None:
@@ -220,6 +222,11 @@ def _read(row: Row, x: Tensor, y: Tensor) -> tuple[Losses, Tensor | None]:
 
 
 def _total(losses: Losses) -> Tensor:
+    if not losses:
+        raise BadInput(
+            "a cell can't learn by itself under an algorithm that gives it no loss (as Clean): "
+            "take the schedule backprop or frozen"
+        )
     return torch.stack(list(losses.values())).sum()
 
 

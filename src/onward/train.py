@@ -20,6 +20,9 @@ from .row import Row, build_row
 from .run import Machine, Plan, Run, Training, now
 from .schedules import Schedule, simultaneous
 
+LOCAL = "local.json"
+"""What only this machine needs to know of a run: where its data lie. A file beside the record."""
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -107,8 +110,7 @@ def fit(
     training = Training(epochs, batch, rate, evaluate_every, checkpoint_every)
     plan, machine = Plan(row, schedule, training), Machine(device, precision, threads)
     folder = None if out is None else Path(out)
-    name = getattr(schedule, "__name__", type(schedule).__name__)
-    result = new_record(plan, data, machine, seed, settings, schedule=name)
+    result = new_record(plan, data, machine, seed, settings)
     run = Run(plan, data, machine, result, folder, progress)
     if folder is not None:
         claim_folder(folder, resume=resume)
@@ -125,7 +127,6 @@ def new_record(
     seed: int,
     settings: dict[str, Any],
     *,
-    schedule: str,
     recipe: str | None = None,
     claim: str | None = None,
     source: str | None = None,
@@ -138,6 +139,7 @@ def new_record(
     readouts = ["goodness"] if row.algorithm.candidates else []
     readouts += ["linear"] if row.readout is not None else []
     device = machine.resolve()
+    schedule = getattr(plan.schedule, "func", plan.schedule)  # the one inside a partial
     return {
         "schema": SCHEMA,
         "status": "running",
@@ -146,7 +148,7 @@ def new_record(
         "source": source,
         "command": command,
         "algorithm": type(row.algorithm).__name__,
-        "schedule": schedule,
+        "schedule": getattr(schedule, "__name__", type(schedule).__name__),
         "settings": settings,
         "seed": seed,
         "data": data.describe(),
@@ -192,28 +194,38 @@ def claim_folder(folder: Path, *, resume: bool) -> None:
             else f"`onward resume {folder}` goes on with it"
         )
         raise BadInput(f"{folder} already holds a run ({status}): {way_out}")
-    if not record.exists() and folder.is_dir() and any(folder.iterdir()):
-        raise BadInput(f"{folder} is not empty and holds no run: take another folder (--out DIR)")
     try:
+        if not record.exists() and folder.is_dir() and _foreign(folder):
+            raise BadInput(
+                f"{folder} is not empty and holds no run: take another folder (--out DIR)"
+            )
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"{folder} can't be made ({error.strerror}): take another --out") from error
 
 
+def _foreign(folder: Path) -> bool:
+    """Whether there is more in a folder than what a run killed at its very start leaves."""
+    return any(f.name != LOCAL and not f.name.startswith(".") for f in folder.iterdir())
+
+
+def changes(before: Record, after: Record) -> str:
+    """Names of what makes two records those of different runs, or nothing."""
+    for key in ("settings", "seed", "algorithm", "schedule", "cells"):
+        old, new = _as_json(before[key]), _as_json(after[key])
+        if old != new:
+            names = old.keys() | new.keys() if key == "settings" else ()
+            return ", ".join(sorted(n for n in names if old.get(n) != new.get(n))) or key
+    return ""
+
+
 def refuse_changes(before: Record, after: Record) -> None:
     """Raise BadInput, by name, where a run would be resumed with other settings or data."""
-    for key in ("settings", "seed", "algorithm", "schedule", "cells"):
-        if _as_json(before[key]) != _as_json(after[key]):
-            changed = key
-            if key == "settings":
-                both = before[key].keys() | after[key].keys()
-                changed = ", ".join(
-                    sorted(n for n in both if before[key].get(n) != _as_json(after[key].get(n)))
-                )
-            raise BadInput(
-                f"a run is resumed with its own settings, and these differ: {changed}. "
-                "Start a new run for other settings"
-            )
+    if changed := changes(before, after):
+        raise BadInput(
+            f"a run is resumed with its own settings, and these differ: {changed}. "
+            "Start a new run for other settings"
+        )
     if before["data"]["fingerprint"] != after["data"]["fingerprint"]:
         raise BadInput(
             f"the data differ from those the run began with ({before['data']['name']}): "

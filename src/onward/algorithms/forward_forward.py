@@ -55,22 +55,22 @@ class ForwardForward(Algorithm):
     label_value: float = 1.0
 
     @property
-    def asks_scores(self) -> bool:  # type: ignore[override]  # read-only here
+    def asks_scores(self) -> bool:
         """Hard negatives are drawn from the readout's scores."""
         return bool(getattr(self.negatives, "asks_scores", False))
 
     @property
-    def views(self) -> int:  # type: ignore[override]
+    def views(self) -> int:
         """One view a label, and the neutral one."""
         return self.classes + 1
 
     @property
-    def neutral(self) -> int:  # type: ignore[override]
+    def neutral(self) -> int:
         """The last view."""
         return self.classes
 
     @property
-    def candidates(self) -> int:  # type: ignore[override]
+    def candidates(self) -> int:
         """Every label can be tried."""
         return self.classes
 

@@ -4,8 +4,10 @@ Everything heavy is imported inside the verb that needs it, so that help answers
 """
 
 import argparse
+import io
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,17 +22,23 @@ first steps:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Argument errors as BadInput: one line, exit 2, the nearest valid name."""
+    """Argument errors as BadInput: one line, exit 2."""
 
     def error(self, message: str) -> NoReturn:
-        if "invalid choice:" in message and self.prog == "onward":
-            came = message.split("invalid choice: ")[1].split("'")[1]
-            raise BadInput(f"there is no verb {came!r}: {nearest(came, VERBS)}")
-        raise BadInput(f"{message} (see `{self.prog} --help`)")
+        raise BadInput(f"{message.removeprefix('argument ')} (see `{self.prog} --help`)")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line, but for the settings of a recipe (see cli/settings.py)."""
+def _one_of(*names: str) -> Callable[[str], str]:
+    def choose(came: str) -> str:
+        if came not in names:
+            raise argparse.ArgumentTypeError(f"there is no {came!r}: {nearest(came, names)}")
+        return came
+
+    return choose
+
+
+def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The whole command line, but for a recipe's settings (cli/settings.py), and that by verb."""
     from ..version import __version__
 
     top = _Parser(
@@ -44,7 +52,10 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
 
     def verb(name: str, text: str) -> argparse.ArgumentParser:
-        return verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
+        made: argparse.ArgumentParser = verbs.add_parser(
+            name, help=text, description=text, allow_abbrev=False
+        )
+        return made
 
     verb("ls", "list recipes, algorithms and data sets")
     show = verb("show", "settings of a recipe, with types, defaults, claim and source")
@@ -64,8 +75,13 @@ def parser() -> argparse.ArgumentParser:
     predict = verb("predict", "labels and scores for new inputs")
     predict.add_argument("folder", metavar="DIR", type=Path)
     predict.add_argument("input", metavar="INPUT", help=".npy, .npz, an image or a folder of them")
-    predict.add_argument("--format", choices=("csv", "json"), default="csv")
-    predict.add_argument("--readout", choices=("goodness", "linear"), help="default: linear")
+    predict.add_argument("--format", type=_one_of("csv", "json"), default="csv", metavar="csv|json")
+    predict.add_argument(
+        "--readout",
+        type=_one_of("goodness", "linear"),
+        metavar="goodness|linear",
+        help="default: linear, or goodness where there is no other",
+    )
     predict.add_argument("--out", metavar="FILE", type=Path, help="else standard output")
     report = verb("report", "write DIR/report.html; further runs stand beside the first")
     report.add_argument("folders", metavar="DIR", type=Path, nargs="+")
@@ -73,23 +89,37 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("what", metavar="MODULE:ATTRIBUTE", help="goodness, cell, algorithm, ...")
     check.add_argument("--shape", metavar="N,N,...", help="shape of one input of a cell")
     data = verb("data", "list data sets, download one, or verify what is there")
-    data.add_argument("action", choices=("list", "download", "verify"), nargs="?", default="list")
+    data.add_argument(
+        "action",
+        type=_one_of("list", "download", "verify"),
+        nargs="?",
+        default="list",
+        metavar="list|download|verify",
+    )
     data.add_argument("name", metavar="NAME", nargs="?")
     data.add_argument("--data", metavar="PATH", help="verify this folder or .npz file")
-    return top
+    return top, dict(verbs.choices)
 
 
 VERBS = ("ls", "show", "run", "resume", "eval", "predict", "report", "check", "data")
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit code: 0, 2 for bad input, 130 after Ctrl-C."""
+    """Run one command. Returns the exit code: 0, 2 for bad input, 130 after Ctrl-C.
+
+    ``check`` also returns 1, for a promise that is broken.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may be no text
     try:
-        given = parser().parse_args(words)
+        given = _given(sys.argv[1:] if words is None else list(words))
         from . import verbs
 
-        sys.path.insert(0, "")  # so that module:attribute finds what lies in the current folder
-        return int(getattr(verbs, given.verb)(given))
+        if "" not in sys.path:  # module:attribute finds what lies in the current folder
+            sys.path.insert(0, "")
+        code = int(getattr(verbs, given.verb)(given))
+        sys.stdout.flush()
+        return code
     except BadInput as error:
         print(f"onward: {error}", file=sys.stderr)
         return 2
@@ -98,8 +128,44 @@ def main(words: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader (head, less) has left; writing on would only print a second error.
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # A disk that is full, a folder that may not be written: no use in a traceback.
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"onward: {where}{error.strerror or error}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "allocate" not in str(error):
+            raise
+        print(
+            "onward: this does not fit into memory: take narrower cells or smaller batches",
+            file=sys.stderr,
+        )
+        return 2
+
+
+def _given(words: list[str]) -> argparse.Namespace:
+    """What the command line asks for. Raises BadInput for a name there is not."""
+    if words and not words[0].startswith("-") and words[0] not in VERBS:
+        raise BadInput(f"there is no verb {words[0]!r}: {nearest(words[0], VERBS)}")
+    if words[:1] == ["run"]:  # its flags are the recipe's
+        return argparse.Namespace(verb="run", words=words[1:])
+    top, verbs = parser()
+    given, extra = top.parse_known_args(words)
+    if not extra:
+        return given
+    if given.verb == "resume" and extra[0].startswith("--"):
+        raise BadInput(
+            f"a run is resumed with its own settings, and {extra[0]} came: leave it out, or start "
+            "a new run with other settings"
+        )
+    own = verbs[given.verb]._actions
+    flags = [flag for action in own for flag in action.option_strings if len(flag) > 2]
+    if extra[0].startswith("-"):
+        came = extra[0].partition("=")[0]
+        raise BadInput(f"`onward {given.verb}` has no flag {came}: {nearest(came, flags)}")
+    raise BadInput(f"`onward {given.verb}` has no place for {extra[0]!r} (see --help)")
 
 
 if __name__ == "__main__":

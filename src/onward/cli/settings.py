@@ -1,7 +1,8 @@
 """A recipe's settings as typed flags and YAML files: ``onward run RECIPE --config FILE --FLAG V``.
 
-jsonargparse reads the types from the recipe's dataclass; this file only names what it found wrong
-in words of our own.
+jsonargparse reads the types from the recipe's dataclass, converts and prints. What a user got wrong
+is found here, from names and values and never from the text of another library's message: names
+first, then, where a value was refused, by trying the values one by one.
 """
 
 import dataclasses
@@ -9,14 +10,24 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from ..errors import BadInput, nearest
 from ..recipes import Recipe
 
-OWN = ("config", "print_config", "seed", "device", "precision", "threads", "data", "out", "twin")
+OWN: dict[str, tuple[Any, Any, str]] = {
+    "data": (str | None, None, "folder in the original layout, or .npz"),
+    "out": (str | None, None, "folder of the run (runs/RECIPE/seed-N)"),
+    "seed": (int, 0, "all generators derive from it"),
+    "device": (Literal["auto", "cpu", "cuda"], "auto", "where to compute"),
+    "precision": (Literal["fp32", "bf16"], "fp32", "of matrix products; weights are fp32"),
+    "threads": (int | None, None, "threads of the processor to use"),
+}
+"""Flags that every recipe has: name -> type, default, meaning."""
 
 
 def run_parser(recipe: Recipe, name: str) -> ArgumentParser:
@@ -26,14 +37,11 @@ def run_parser(recipe: Recipe, name: str) -> ArgumentParser:
         description=recipe.claim,
         exit_on_error=False,
         default_env=False,
+        allow_abbrev=False,
     )
     parser.add_argument("--config", action="config", help="YAML file of settings; flags win")
-    parser.add_argument("--data", type=str | None, help="folder in the original layout, or .npz")
-    parser.add_argument("--out", type=str | None, help="folder of the run (runs/RECIPE/seed-N)")
-    parser.add_argument("--seed", type=int, default=0, help="all generators derive from it")
-    parser.add_argument("--device", type=_choice("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--precision", type=_choice("fp32", "bf16"), default="fp32")
-    parser.add_argument("--threads", type=int | None, help="threads of the processor to use")
+    for flag, (kind, default, meaning) in OWN.items():
+        parser.add_argument(f"--{flag}", type=kind, default=default, help=meaning)
     if recipe.twin:
         parser.add_argument(
             "--twin", action="store_true", help=f"also run {recipe.twin} into OUT/twin"
@@ -45,92 +53,149 @@ def run_parser(recipe: Recipe, name: str) -> ArgumentParser:
 
 def parse(recipe: Recipe, name: str, words: Sequence[str]) -> tuple[Any, Namespace]:
     """(settings of the recipe, everything else).  Raises BadInput in one line."""
-    parser = run_parser(recipe, name)
-    names = [field.name for field in dataclasses.fields(recipe.defaults)]
-    _refuse_missing_config(words)
+    kinds = _kinds(recipe, name)
+    flags = _flags(words, [*kinds, "config", "print_config"], name)
+    files = [(flag, value) for flag, value in flags if flag == "config"]
+    rest = [(flag, value) for flag, value in flags if flag != "config"]
+    from_files = [pair for _, value in files for pair in _file(value, list(kinds), name)]
     try:
-        given = parser.parse_args(list(words))
-    except ArgumentError as error:
-        raise BadInput(_in_words(str(error), [*names, *OWN], name)) from error
-    settings = type(recipe.defaults)(**{name: given[name] for name in names})
-    return settings, given
+        # Files first, so that flags win wherever they stand.
+        given = run_parser(recipe, name).parse_args([_word(*pair) for pair in [*files, *rest]])
+    except (ArgumentError, TypeError, ValueError) as error:
+        for flag, value in [*from_files, *rest]:
+            if not _fits(recipe, name, flag, value):
+                raise BadInput(_bad_value(flag, kinds[flag], value)) from error
+        raise BadInput(" ".join(str(error).split())) from error
+    names = [field.name for field in dataclasses.fields(recipe.defaults)]
+    return type(recipe.defaults)(**{name: given[name] for name in names}), given
 
 
 def describe(settings: Any) -> list[tuple[str, str, str, str]]:
     """(name, type, default, meaning) of every setting, the meaning from the class docstring."""
     text = type(settings).__doc__ or ""
     meanings = dict(re.findall(r"^ {8}(\w+): (.+)$", text, flags=re.MULTILINE))
+    kinds = get_type_hints(type(settings))
     rows = []
     for field in dataclasses.fields(settings):
-        kind = field.type if isinstance(field.type, str) else _type_name(field.type)
         value = getattr(settings, field.name)
-        rows.append((field.name, kind, _shown(value), meanings.get(field.name, "")))
+        shown = "null" if value is None else str(value)
+        rows.append((field.name, _type(kinds[field.name]), shown, meanings.get(field.name, "")))
     return rows
-
-
-def _choice(*names: str) -> Any:
-    from typing import Literal
-
-    return Literal[names]
-
-
-def _type_name(kind: Any) -> str:
-    args = getattr(kind, "__args__", ())
-    if getattr(kind, "__origin__", None) is not None and "Literal" in str(kind):
-        return " | ".join(map(str, args))
-    return (
-        str(getattr(kind, "__name__", kind)).replace("None", "null")
-        if not args
-        else " | ".join("null" if a is type(None) else _type_name(a) for a in args)
-        if getattr(kind, "__origin__", None) is not list
-        else f"list of {_type_name(args[0])}"
-    )
-
-
-def _shown(value: Any) -> str:
-    return "null" if value is None else str(value)
-
-
-def _refuse_missing_config(words: Sequence[str]) -> None:
-    for flag, value in zip(words, [*words[1:], ""], strict=True):
-        name, _, inline = flag.partition("=")
-        if name == "--config" and not Path(inline or value).is_file():
-            raise BadInput(f"--config wants a YAML file, and {inline or value!r} is none")
-
-
-def _in_words(message: str, valid: list[str], recipe: str) -> str:
-    """jsonargparse's message, said in one line with the setting's name first."""
-    if found := re.search(r"(?:Unrecognized arguments|unrecognized arguments): (.*)", message):
-        flag = found[1].split()[0]
-        if not flag.startswith("-"):
-            return f"{flag!r} is not a flag: settings are written --NAME VALUE"
-        came = flag.lstrip("-").split("=")[0]
-        return f"{recipe} has no setting {came!r}: {nearest(came, valid)}"
-    keyed = r"(?:Key|key|option|Option) ['\"]?([\w.]+)['\"]? (?:is not expected|not)"
-    if found := re.search(keyed, message):
-        return f"{recipe} has no setting {found[1]!r}: {nearest(found[1], valid)}"
-    if found := re.search(r"Parser key \"([\w.]+)\"", message):
-        return _bad_value(found[1], message)
-    if found := re.search(r"argument --([\w.]+): (.*)", message, flags=re.DOTALL):
-        return _bad_value(found[1], message)
-    return " ".join(message.split())
-
-
-def _bad_value(key: str, message: str) -> str:
-    value = re.search(r"(?:Got value|given value|value)[: ]+(.+?)(?:$|\n|\. )", message)
-    wanted = re.search(r"Expected an? (.+?)(?:\. Got|$|\n)", message)
-    options = re.findall(r"Literal\[([^\]]+)\]", message)
-    came = value[1].strip() if value else "not that"
-    if options:
-        names = [name.strip().strip("'\"") for name in options[0].split(",")]
-        return f"{key} should be one of {', '.join(names)}, and is {came}: " + nearest(
-            came.strip("'\""), names
-        )
-    what = wanted[1].strip("<>") if wanted else "another type"
-    kinds = {"class 'int'": "a whole number", "class 'float'": "a number", "class 'str'": "text"}
-    return f"{key} should be {kinds.get(what, what)}, and is {came}"
 
 
 def print_help(recipe: Recipe, name: str) -> None:
     """The flags of a recipe."""
     run_parser(recipe, name).print_help(sys.stdout)
+
+
+def _kinds(recipe: Recipe, name: str) -> dict[str, Any]:
+    """Every name that can be set, by flag or in a file, with its type."""
+    hints = get_type_hints(type(recipe.defaults))
+    settings = {field.name: hints[field.name] for field in dataclasses.fields(recipe.defaults)}
+    own: dict[str, Any] = {flag: kind for flag, (kind, _, _) in OWN.items()}
+    own |= {"twin": bool} if recipe.twin else {}
+    if taken := sorted(settings.keys() & {*own, "config", "print_config"}):
+        raise BadInput(f"{name} has a setting called {taken[0]}, and so has every run: rename it")
+    return {**own, **settings}
+
+
+def _flags(words: Sequence[str], valid: list[str], recipe: str) -> list[tuple[str, str | None]]:
+    """Flags with their values; None for a flag that stands alone. Raises BadInput for names."""
+    found: list[tuple[str, str | None]] = []
+    waiting = list(words)
+    while waiting:
+        word = waiting.pop(0)
+        if not word.startswith("-"):
+            raise BadInput(f"{word!r} is not a flag: settings are written --NAME VALUE")
+        flag, inline, value = word.lstrip("-").partition("=")
+        if flag not in valid or not word.startswith("--"):
+            raise BadInput(f"{recipe} has no setting {flag!r}: {nearest(flag, valid)}")
+        if flag in ("twin", "print_config"):
+            if inline and flag == "twin":
+                raise BadInput("twin takes no value: write --twin, or leave it out")
+            found.append((flag, value if inline else None))
+        elif inline:
+            found.append((flag, value))
+        elif waiting and not waiting[0].startswith("--"):
+            found.append((flag, waiting.pop(0)))
+        else:
+            raise BadInput(f"{flag} wants a value, and none came: write --{flag} VALUE")
+    return found
+
+
+def _word(flag: str, value: str | None) -> str:
+    return f"--{flag}" if value is None else f"--{flag}={value}"
+
+
+def _file(path: str | None, valid: list[str], recipe: str) -> list[tuple[str, str | None]]:
+    """The settings in a YAML file, each as one would write it behind its flag."""
+    if not path or not Path(path).is_file():
+        raise BadInput(f"--config wants a YAML file, and there is none at {path or 'that place'!r}")
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, OSError, UnicodeDecodeError, RecursionError) as error:
+        why = " ".join(str(error).split())
+        if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+            why = f"line {error.problem_mark.line + 1}: {error.problem}"
+        raise BadInput(f"{path} can't be read as YAML ({why}): wanted lines NAME: VALUE") from error
+    if not isinstance(content, dict):
+        came = "nothing" if content is None else f"a {type(content).__name__}"
+        raise BadInput(f"{path} should hold lines NAME: VALUE, and holds {came}")
+    for name in content:
+        if name not in valid:
+            raise BadInput(f"{path}: {recipe} has no setting {name!r}: {nearest(str(name), valid)}")
+    if not isinstance(content.get("twin", False), bool):
+        raise BadInput(f"{path}: twin should be true or false, and is {content['twin']!r}")
+    return [(name, _plain(value)) for name, value in content.items()]
+
+
+def _plain(value: Any) -> str:
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6)
+    return text.removesuffix("...\n").strip()
+
+
+def _fits(recipe: Recipe, name: str, flag: str, value: str | None) -> bool:
+    """Whether a value is accepted where it is the only one."""
+    if flag == "twin":
+        return True
+    try:
+        run_parser(recipe, name).parse_args([_word(flag, value)])
+    except (ArgumentError, TypeError, ValueError):
+        return False
+    return True
+
+
+def _bad_value(flag: str, kind: Any, value: str | None) -> str:
+    choices = [str(choice) for choice in get_args(kind)] if get_origin(kind) is Literal else []
+    if choices:
+        return f"{flag} can't be {value!r}: {nearest(value or '', choices)}"
+    return f"{flag} should be {_in_words(kind)}, and is {value!r}"
+
+
+def _type(kind: Any) -> str:
+    """A type as the settings' table shows it: ``float | null``, ``list of int``, ``sgd | adamw``.
+
+    >>> _type(float | None), _type(list[int] | None), _type(Literal["sgd", "adamw"])
+    ('float | null', 'list of int | null', 'sgd | adamw')
+    """
+    if get_origin(kind) in (Union, UnionType):
+        return " | ".join(_type(inner) for inner in get_args(kind))
+    if get_origin(kind) is Literal:
+        return " | ".join(str(choice) for choice in get_args(kind))
+    if get_origin(kind) is list:
+        return f"list of {_type(get_args(kind)[0])}"
+    return "null" if kind is NoneType else str(getattr(kind, "__name__", kind))
+
+
+def _in_words(kind: Any) -> str:
+    """A type in a sentence.
+
+    >>> _in_words(int), _in_words(float | None), _in_words(list[int] | None)
+    ('a whole number', 'a number or null', 'a list like [1, 2] or null')
+    """
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(_in_words(inner) for inner in get_args(kind))
+    if get_origin(kind) is list:
+        return "a list like [1, 2]"
+    known = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    return known.get(kind, _type(kind))

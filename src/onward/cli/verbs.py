@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,11 @@ def run(given: argparse.Namespace) -> int:
         print(f"\n{twin.name}: backprop on the same cells", file=sys.stderr)
         import dataclasses
 
-        shared = {"dataset": settings.dataset, "width": settings.width, "cells": settings.cells}
+        # The same cells and data; how long and how fast it learns are its own.
+        same = [n for n in ("dataset", "width", "cells") if hasattr(settings, n)]
+        shared = {n: getattr(settings, n) for n in same if hasattr(twin.defaults, n)}
         twin_settings = dataclasses.replace(twin.defaults, **shared)
-        code = _train(twin, twin.name, twin_settings, flags, out / "twin")
+        code = _train(twin, recipe.twin, twin_settings, flags, out / "twin")
         _write_report(out)
     if code == 0:
         _say_result(out)
@@ -187,7 +190,7 @@ def predict(given: argparse.Namespace) -> int:
     if given.out is None:
         sys.stdout.write(text)
     else:
-        write_atomically(given.out, text.encode())
+        write_atomically(given.out, text.encode(errors="backslashreplace"))
     return 0
 
 
@@ -212,6 +215,13 @@ def check(given: argparse.Namespace) -> int:
             print(f"kept    {line}")
     except BrokenPromise as broken:
         print(f"broken  {broken}")
+        return 1
+    except BadInput:
+        raise
+    except Exception as error:  # somebody's part can fail in any way
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        print(f"broken  it raised {why} ({at.filename}, line {at.lineno})")
         return 1
     return 0
 

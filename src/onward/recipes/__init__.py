@@ -2,6 +2,7 @@
 
 from importlib import import_module
 
+from .. import named
 from ..errors import BadInput, nearest
 from .recipe import Recipe
 
@@ -17,11 +18,7 @@ def find(name: str) -> Recipe:
     1000
     """
     if ":" in name:
-        module, _, attribute = name.partition(":")
-        try:
-            found = getattr(import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise BadInput(f"{name} could not be imported: {error}") from error
+        found = named.find(name)
         if not isinstance(found, Recipe):
             raise BadInput(f"{name} should be a Recipe, and is a {type(found).__name__}")
         return found

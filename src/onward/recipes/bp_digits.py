@@ -7,6 +7,6 @@ recipe = Recipe(
     name="bp-digits",
     claim="The same three cells of 500 units with backprop, beside ff-digits.",
     source="a yardstick; settings are ours",
-    defaults=BackpropSettings(dataset="digits", width=500, epochs=60, batch=50, checkpoint_every=5),
+    defaults=BackpropSettings(dataset="digits", width=500, epochs=40, batch=50, checkpoint_every=5),
     build=build,
 )

@@ -19,4 +19,6 @@ recipe = Recipe(
     defaults=ForwardForwardSettings(),
     build=build,
     twin="bp-mnist",
+    reported="the author's code: 1.44 every label, 1.47 linear (measured by ff-py); "
+    "loeweX: 1.45 linear; ff-py, 125 epochs: 1.33, 1.38",
 )

@@ -92,12 +92,13 @@ def build(s: ForwardForwardSettings, data: "Dataset", seed: int) -> "Plan":
     from ..row import build_row
     from ..run import Plan, Training
     from ..seeds import generator
-    from .limits import above_zero, at_least, zero_or_more
+    from .limits import above_zero, at_least, finite, zero_or_more
 
     at_least(1, cells=s.cells, width=s.width, epochs=s.epochs, batch=s.batch)
     at_least(1, evaluate_every=s.evaluate_every, checkpoint_every=s.checkpoint_every)
     above_zero(lr=s.lr, readout_lr=s.readout_lr, temperature=s.temperature)
     above_zero(label_value=s.label_value)
+    finite(theta=s.theta)
     zero_or_more(momentum=s.momentum, decay=s.decay, readout_decay=s.readout_decay, peers=s.peers)
     zero_or_more(memory_gib=s.memory_gib)
 

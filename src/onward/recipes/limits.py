@@ -4,12 +4,24 @@ import math
 
 from ..errors import BadInput
 
+MOST = 2**31 - 1
+"""Beyond this, torch counts nothing."""
+
 
 def at_least(bound: int, **settings: int) -> None:
     """Whole numbers from ``bound`` up."""
     for name, value in settings.items():
         if value < bound:
             raise BadInput(f"{name} should be {bound} or more, and is {value}")
+        if value > MOST:
+            raise BadInput(f"{name} should be at most {MOST}, and is {value}")
+
+
+def finite(**settings: float | None) -> None:
+    """Any number, or none given."""
+    for name, value in settings.items():
+        if value is not None and not math.isfinite(value):
+            raise BadInput(f"{name} should be a finite number, and is {value}")
 
 
 def above_zero(**settings: float) -> None:

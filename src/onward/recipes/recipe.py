@@ -15,7 +15,8 @@ class Recipe:
 
     ``defaults`` is a frozen dataclass of typed settings with the recipe's own values; one of them
     is ``dataset``, the name of its data. ``build`` turns settings, data and a seed into a
-    :class:`onward.run.Plan`. ``twin`` names the backprop recipe on the same cells, if there is one.
+    :class:`onward.run.Plan`. ``twin`` names the backprop recipe on the same cells, if there is one;
+    ``reported`` is what others report for this row, in percent, and who.
     Anyone's recipe can be run by its ``module:attribute``; nothing is registered.
     """
 
@@ -25,3 +26,4 @@ class Recipe:
     defaults: Any
     build: "Callable[[Any, Dataset, int], Plan]"
     twin: str | None = None
+    reported: str = ""

@@ -5,20 +5,19 @@ import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from .. import checkpoint, data, train
 from ..data import Dataset
 from ..errors import BadInput
 from ..files import write_atomically
 from ..progress import Progress
-from ..record import Record, read
+from ..record import Record, check, read
 from ..run import Machine, Plan, Run
+from ..train import LOCAL
 from . import find
 from .recipe import Recipe
-
-LOCAL = "local.json"
-"""What only this machine needs to know of a run: where its data lie."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,6 @@ def start(
         machine,
         seed,
         dataclasses.asdict(settings),
-        schedule=getattr(settings, "schedule", "backprop"),
         recipe=name,
         claim=recipe.claim,
         source=recipe.source,
@@ -83,7 +81,10 @@ def resume(
     """
     record = read(folder)
     if record["status"] == "finished":
-        raise BadInput(f"{folder} holds a finished run: `onward report {folder}` shows it")
+        raise BadInput(
+            f"{folder} holds a finished run, and nothing is left to do: "
+            f"`onward report {folder}` shows it"
+        )
     recipe, settings = _recipe_of(record, folder)
     machine = _machine_of(record)
     dataset = same_data(folder, record, data_path)
@@ -94,7 +95,7 @@ def resume(
         record = _begun_again(record, plan, dataset, machine)
     run = Run(plan, dataset, machine, record, folder, progress)
     if saved is not None:
-        train.refuse_changes(saved.state["record"], record)
+        _refuse_foreign(saved, record)
         run.resume(saved)
     return run.train()
 
@@ -106,6 +107,7 @@ def open_run(folder: Path, *, device: str = "auto", threads: int | None = None) 
     machine = Machine(device, "fp32", threads)  # type: ignore[arg-type]
     plan = recipe.build(settings, _blank(record), record["seed"])
     saved = checkpoint.load(folder / "checkpoint")
+    _refuse_foreign(saved, record)
     checkpoint.restore(saved, plan.row.everyone, optimizers=False)
     where = machine.resolve()
     for station in plan.row.everyone:
@@ -141,7 +143,40 @@ def _recipe_of(record: Record, folder: Path) -> tuple[Recipe, Any]:
             f"{folder} has settings that {recipe.name} does not know: {', '.join(unknown)}; "
             "it was made by another version"
         )
+    kinds = get_type_hints(type(recipe.defaults))
+    for name, value in record["settings"].items():
+        if not _fits(value, kinds[name]):
+            raise BadInput(f"{folder}: the record's setting {name} can't be {value!r}")
     return recipe, dataclasses.replace(recipe.defaults, **record["settings"])
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value from JSON is of a setting's type; types not known here are let pass."""
+    if get_origin(kind) in (Union, UnionType):
+        return any(_fits(value, inner) for inner in get_args(kind))
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if get_origin(kind) is list:
+        return isinstance(value, list) and all(_fits(item, get_args(kind)[0]) for item in value)
+    if kind in (int, float):
+        numbers = (int,) if kind is int else (int, float)
+        return isinstance(value, numbers) and not isinstance(value, bool)
+    return isinstance(value, kind) if kind in (str, bool, NoneType) else True
+
+
+def _refuse_foreign(saved: checkpoint.Saved, record: Record) -> None:
+    """A checkpoint holds the record of its run, which must be this one."""
+    before = saved.state.get("record")
+    check(before, str(saved.path / "state.json"))
+    assert before is not None
+    other = train.changes(before, record)
+    if not other and before["data"]["fingerprint"] != record["data"]["fingerprint"]:
+        other = "data"
+    if other:
+        raise BadInput(
+            f"{saved.path} is of another run than the record beside it (other: {other}); put the "
+            "folder's own checkpoint back"
+        )
 
 
 def _machine_of(record: Record) -> Machine:
@@ -171,7 +206,7 @@ def run_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
 
 
 def _begun_again(record: Record, plan: Plan, dataset: Dataset, machine: Machine) -> Record:
-    keys = ("schedule", "recipe", "claim", "source", "command")
+    keys = ("recipe", "claim", "source", "command")
     fixed = {key: record[key] for key in keys}
     return train.new_record(plan, dataset, machine, record["seed"], record["settings"], **fixed)
 

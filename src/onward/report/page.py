@@ -7,9 +7,11 @@ that was tampered with can only show text. Sections without numbers are left out
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..files import write_atomically
+from ..record import read
 from . import quantities as q
 from . import sections
-from .records import Record, mapping, name_of, read, replace
+from .records import Record, mapping, name_of
 from .style import STYLE
 from .tables import escape
 
@@ -67,10 +69,10 @@ def render(run: Path, beside: Sequence[Path] = ()) -> str:
 def write(run: Path, beside: Sequence[Path] = ()) -> Path:
     """Write the page of `run` to `run`/report.html, whole or not at all, and return that path.
 
-    Raises `BadInput` as `render` does, and `OSError` if the folder cannot be written.
+    Raises `BadInput` as `render` does, and if the folder cannot be written.
     """
     path = run / "report.html"
-    replace(path, render(run, beside))
+    write_atomically(path, render(run, beside).encode())
     return path
 
 

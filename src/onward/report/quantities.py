@@ -105,19 +105,6 @@ def energy(value: Any) -> str:
     return "not measured" if number(value) is None else _scaled(value, 1000, ["J", "kJ", "MJ"])
 
 
-def passes(value: Any) -> str:
-    """Passes of the training set: one number, or one a stream.
-
-    >>> passes({"positive": 60, "negative": 60.0})
-    'positive 60, negative 60'
-    """
-    if isinstance(value, dict):
-        return _listed(f"{name} {_plain(each)}" for name, each in value.items())
-    if isinstance(value, list):
-        return _listed(_plain(each) for each in value)
-    return _plain(value)
-
-
 def short(value: float) -> str:
     """A number for an axis: few characters, three digits.
 

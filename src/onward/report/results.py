@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
+from ..files import write_atomically
+from ..record import read
 from . import quantities as q
-from .records import Record, mapping, read, replace
+from .records import Record, mapping
 
 COMMAND = "python -m onward.report.results results RESULTS.md"
 
@@ -106,8 +108,8 @@ def main(arguments: Sequence[str]) -> int:
         print(f"usage: {COMMAND}", file=sys.stderr)
         return 2
     try:
-        replace(Path(arguments[1]), markdown(Path(arguments[0])))
-    except (BadInput, OSError) as error:
+        write_atomically(Path(arguments[1]), markdown(Path(arguments[0])).encode())
+    except BadInput as error:
         print(error, file=sys.stderr)
         return 2
     return 0

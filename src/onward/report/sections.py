@@ -191,7 +191,7 @@ def cost(runs: Runs) -> str:
         ("training", "train_seconds", q.seconds),
         ("evaluation", "evaluation_seconds", q.seconds),
         ("speed, samples/s", "samples_per_second", q.rate),
-        ("passes of the training set", "data_passes", q.passes),
+        ("passes of the training set", "data_passes", q.count),
         ("arithmetic of all training steps", "flops", q.flops),
         ("peak memory", "peak_memory_bytes", q.memory),
         ("handed on between cells", "bytes_between_stations", q.memory),

@@ -1,0 +1,65 @@
+"""The README's table of results, between its two marks, from the committed records.
+
+python -m onward.recipes.table results README.md
+"""
+
+import re
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import BadInput
+from ..files import write_atomically
+from ..report.results import Committed, collect
+from . import NAMES, find
+
+MARKS = ("<!-- results -->", "<!-- /results -->")
+
+
+def table(folder: Path) -> str:
+    """One row a recipe that has finished records.  Test error, last epoch, mean ± spread, seeds."""
+    runs = [run for run in collect(folder) if run.record["status"] == "finished"]
+    lines = [
+        "| recipe | data | every label tried, % | linear, % | reported elsewhere | command |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in dict.fromkeys(run.recipe for run in runs):
+        mine = [run for run in runs if run.recipe == name]
+        reported = find(name).reported if name in NAMES else ""
+        cells = [name, _data(mine), _spread(mine, "goodness"), _spread(mine, "linear"), reported]
+        lines.append("| " + " | ".join([*cells, f"`onward run {name}`"]) + " |")
+    return "\n".join(lines)
+
+
+def insert(text: str, folder: Path) -> str:
+    """A README with its table renewed. Raises BadInput where the marks are missing."""
+    first, last = (re.escape(mark) for mark in MARKS)
+    found = re.search(f"({first}\n).*?({last})", text, flags=re.DOTALL)
+    if found is None:
+        raise BadInput(f"the marks {MARKS[0]} and {MARKS[1]} are missing")
+    return text[: found.end(1)] + table(folder) + "\n" + text[found.start(2) :]
+
+
+def _data(runs: Sequence[Committed]) -> str:
+    data = runs[0].record["data"]
+    return f"{data['name']}, {data['train']:,} for training"
+
+
+def _spread(runs: Sequence[Committed], readout: str) -> str:
+    errors = [100 * run.record["test_error"][readout] for run in runs if _has(run, readout)]
+    if not errors:
+        return "–"
+    spread = f" ± {statistics.stdev(errors):.2f}" if len(errors) > 1 else ""
+    return f"{statistics.mean(errors):.2f}{spread} ({len(errors)} seeds)"
+
+
+def _has(run: Committed, readout: str) -> bool:
+    return readout in (run.record["test_error"] or {})
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python -m onward.recipes.table results README.md")
+    page = Path(sys.argv[2])
+    write_atomically(page, insert(page.read_text(), Path(sys.argv[1])).encode())

@@ -1,0 +1,437 @@
+"""The command: verbs and flags as promised, and what each verb does."""
+
+import csv
+import io
+import json
+import os
+import pty
+import shlex
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from command import TINY, environment, onward, program, same
+from PIL import Image
+
+from onward import data, record
+from onward.cli import VERBS, parser
+from onward.cli.settings import describe, parse, run_parser
+from onward.recipes import NAMES, find
+
+FLAGS = {
+    "ls": "",
+    "show": "recipe",
+    "run": "words",
+    "resume": "folder --data",
+    "eval": "folder --data",
+    "predict": "folder input --format --readout --out",
+    "report": "folders",
+    "check": "what --shape",
+    "data": "action name --data",
+}
+RUN_FLAGS = "config print_config data out seed device precision threads"
+
+RATES = "constant | cooldown | cosine"
+LENGTHS = "rms | l2 | none"
+GOODNESS = (
+    "sum_of_squares | mean_of_squares | negative_sum_of_squares | negative_mean_of_squares | "
+    "sum_of_activities | negative_sum_of_activities | top_k"
+)
+FORWARD_FORWARD: dict[str, tuple[str, Any]] = {
+    "dataset": ("str", "mnist"),
+    "cells": ("int", 3),
+    "width": ("int", 1000),
+    "epochs": ("int", 100),
+    "batch": ("int", 100),
+    "schedule": ("simultaneous | greedy | frozen", "simultaneous"),
+    "optimizer": ("sgd | adamw", "sgd"),
+    "lr": ("float", 0.001),
+    "momentum": ("float", 0.9),
+    "decay": ("float", 0.01),
+    "rate": (RATES, "cooldown"),
+    "goodness": (GOODNESS, "sum_of_squares"),
+    "theta": ("float | null", None),
+    "temperature": ("float", 1.0),
+    "negatives": ("hard | wrong", "hard"),
+    "label": ("first | appended", "first"),
+    "label_value": ("float", 1.0),
+    "normalise": (LENGTHS, "rms"),
+    "peers": ("float", 0.03),
+    "readout_lr": ("float", 0.01),
+    "readout_decay": ("float", 0.03),
+    "read": ("list of int | null", None),
+    "counted": ("list of int | null", None),
+    "memory_gib": ("float", 2.0),
+    "evaluate_every": ("int", 10),
+    "checkpoint_every": ("int", 1),
+}
+BACKPROP: dict[str, tuple[str, Any]] = {
+    "dataset": ("str", "mnist"),
+    "cells": ("int", 3),
+    "width": ("int", 1000),
+    "epochs": ("int", 30),
+    "batch": ("int", 100),
+    "optimizer": ("sgd | adamw", "adamw"),
+    "lr": ("float", 0.001),
+    "momentum": ("float", 0.9),
+    "decay": ("float", 0.01),
+    "rate": (RATES, "cosine"),
+    "normalise": (LENGTHS, "rms"),
+    "read": ("list of int | null", None),
+    "evaluate_every": ("int", 1),
+    "checkpoint_every": ("int", 1),
+}
+DIGITS = {"dataset": "digits", "width": 500, "epochs": 40, "batch": 50, "checkpoint_every": 5}
+RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
+    "bp-digits": (BACKPROP, DIGITS),
+    "bp-mnist": (BACKPROP, {}),
+    "ff-digits": (FORWARD_FORWARD, {**DIGITS, "label": "appended", "evaluate_every": 2}),
+    "ff-mnist": (FORWARD_FORWARD, {}),
+}
+"""By recipe: its settings with types and defaults, and the defaults that are its own."""
+
+
+def test_verbs_and_flags_are_frozen() -> None:
+    _, verbs = parser()
+    found = {}
+    for name, verb in verbs.items():
+        words = [action.option_strings or [action.dest] for action in verb._actions]
+        found[name] = " ".join(w[-1] for w in words if w[-1] != "--help")
+    assert found == FLAGS
+    assert tuple(found) == VERBS
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_settings_of_recipes_are_frozen(name: str) -> None:
+    settings, own = RECIPES[name]
+    assert tuple(sorted(RECIPES)) == NAMES
+    recipe = find(name)
+    assert {row[0]: row[1] for row in describe(recipe.defaults)} == {
+        key: kind for key, (kind, _) in settings.items()
+    }
+    assert asdict(recipe.defaults) == {k: own.get(k, v) for k, (_, v) in settings.items()}
+    assert all(meaning for *_, meaning in describe(recipe.defaults)), "each setting is explained"
+    dests = {action.dest for action in run_parser(recipe, name)._actions} - {"help"}
+    twin = {"twin"} if recipe.twin else set()
+    assert dests == {*RUN_FLAGS.split(), *twin, *settings}
+
+
+def test_help_needs_no_torch() -> None:
+    asked = [
+        ["--help"],
+        ["--version"],
+        ["run", "--help"],
+        ["run", "ff-mnist", "--help"],
+        ["run", "ff-mnist", "--epochs", "many"],
+        ["show", "ff-mnist"],
+        *([verb, "--help"] for verb in VERBS if verb != "run"),
+    ]
+    script = (
+        "import sys\nfrom onward.cli import main\n"
+        f"for words in {asked!r}:\n"
+        "    try:\n        main(words)\n"
+        "    except SystemExit as end:\n        assert not end.code\n"
+        "    heavy = {'torch', 'numpy', 'matplotlib', 'sklearn'} & set(sys.modules)\n"
+        "    assert not heavy, (words, heavy)\n"
+    )
+    done = program(python=("-c", script))
+    assert done.code == 0, done.err
+    for name in (*VERBS, "ff-digits", "bp-mnist", "--readout_decay", "onward 0."):
+        assert name in done.out
+
+
+def test_ls_names_everything() -> None:
+    done = onward("ls")
+    assert done.code == 0
+    for name in (*NAMES, "ForwardForward", "Clean", *data.SETS):
+        assert name in done.out.split()
+
+
+def test_show_tells_claim_source_and_settings() -> None:
+    done = onward("show", "ff-mnist")
+    assert done.code == 0
+    recipe = find("ff-mnist")
+    for text in (recipe.claim, recipe.source, "bp-mnist", *FORWARD_FORWARD):
+        assert text in done.out
+
+
+def test_a_run_leaves_its_folder(finished: Path) -> None:
+    names = {path.name for path in finished.iterdir()}
+    assert names == {"record.json", "checkpoint", "report.html", "twin"}
+    made = record.read(finished)
+    assert made["status"] == "finished"
+    assert made["recipe"] == "ff-digits"
+    assert made["epochs"] == 3 == len(made["curves"]["epoch"])
+    assert made["settings"] == {
+        **{k: RECIPES["ff-digits"][1].get(k, v) for k, (_, v) in FORWARD_FORWARD.items()},
+        **{"dataset": "synthetic", "width": 16, "cells": 2, "epochs": 3, "batch": 60},
+        "checkpoint_every": 1,
+    }
+    positions = sorted(path.name for path in (finished / "checkpoint").iterdir())
+    assert positions == ["0000000020", "0000000030"]
+
+
+def test_a_run_says_what_came_out(tmp_path: Path) -> None:
+    done = onward("run", "ff-digits", *TINY, "--out", tmp_path / "run")
+    assert done.code == 0
+    made = record.read(tmp_path / "run")
+    assert f"goodness {100 * made['test_error']['goodness']:.2f} %" in done.out
+    assert f"linear {100 * made['test_error']['linear']:.2f} %" in done.out
+    assert f"report: {tmp_path / 'run' / 'report.html'}" in done.out
+    assert "epoch 3/3" in done.err, "a plain line elsewhere than on a terminal"
+    assert "\x1b" not in done.err + done.out
+
+
+def test_the_folder_of_a_run_has_a_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert onward("run", "ff-digits", *TINY, "--epochs", 1, "--seed", 5).code == 0
+    assert record.read(tmp_path / "runs" / "ff-digits" / "seed-5")["seed"] == 5
+
+
+def test_eval_repeats_the_test_errors(finished: Path, tmp_path: Path) -> None:
+    made = record.read(finished)
+    done = onward("eval", finished)
+    assert done.code == 0
+    assert "synthetic, 200 test samples, epoch 3" in done.out
+    for name in ("goodness", "linear"):
+        assert f"{name:<17} {100 * made['test_error'][name]:6.2f} % error" in done.out
+    for cell, error in zip(made["cells"], made["test_error"]["goodness_cells"], strict=True):
+        assert f"{cell['name']:<10} alone  {100 * error:6.2f} % error" in done.out
+    own = data.load("synthetic")
+    parts = {"train": own.train, "test": own.validation}
+    arrays = {f"x_{k}": v.x.numpy() for k, v in parts.items()}
+    arrays |= {f"y_{k}": v.y.numpy() for k, v in parts.items()}
+    np.savez(tmp_path / "other.npz", **arrays)
+    other = onward("eval", finished, "--data", tmp_path / "other.npz")
+    assert "other, 200 test samples" in other.out
+    assert f"linear            {100 * made['validation_error']['linear']:6.2f}" in other.out
+
+
+def test_predict_from_every_kind_of_file(finished: Path, tmp_path: Path) -> None:
+    pixels = (255 * data.load("synthetic").test.x[:3, 0].numpy()).round().astype(np.uint8)
+    np.save(tmp_path / "rows.npy", pixels)
+    np.savez(tmp_path / "rows.npz", x=pixels)
+    (tmp_path / "pictures").mkdir()
+    for number, picture in enumerate(pixels):
+        Image.fromarray(picture).save(tmp_path / "pictures" / f"{number}.png")
+    told = {}
+    for name in ("rows.npy", "rows.npz", "pictures", "pictures/1.png"):
+        done = onward("predict", finished, tmp_path / name)
+        assert done.code == 0, done.err
+        told[name] = list(csv.reader(io.StringIO(done.out)))
+    whole = told["rows.npy"]
+    assert whole[0] == ["input", "label", *(f"score {n}" for n in "0123456789")]
+    assert [row[0] for row in whole[1:]] == [f"rows.npy[{n}]" for n in range(3)]
+    assert all(row[1] == str(np.argmax([float(s) for s in row[2:]])) for row in whole[1:])
+    assert [row[1:] for row in told["rows.npz"]] == [row[1:] for row in whole]
+    assert [row[1:] for row in told["pictures"]] == [row[1:] for row in whole]
+    assert told["pictures/1.png"][1][0] == "1.png"
+    assert told["pictures/1.png"][1][1] == whole[2][1]
+
+
+@pytest.mark.parametrize("readout", ["goodness", "linear"])
+def test_predict_with_either_readout_as_json(finished: Path, tmp_path: Path, readout: str) -> None:
+    test = data.load("synthetic").test
+    np.save(tmp_path / "x.npy", test.x.numpy())
+    out = tmp_path / "predicted.json"
+    words = ("--format", "json", "--readout", readout, "--out", out)
+    done = onward("predict", finished, tmp_path / "x.npy", *words)
+    assert (done.code, done.out) == (0, "")
+    told = json.loads(out.read_text())
+    assert told["readout"] == readout
+    rows = told["predictions"]
+    labels = [row["label"] for row in rows]
+    assert labels == [max(row["scores"], key=row["scores"].get) for row in rows]
+    wrong = np.mean([label != str(int(y)) for label, y in zip(labels, test.y, strict=True)])
+    assert wrong == pytest.approx(record.read(finished)["test_error"][readout])
+
+
+def test_report_stands_runs_side_by_side(copied: Path, finished: Path) -> None:
+    (copied / "report.html").unlink()
+    done = onward("report", copied, finished)
+    assert done.out == f"{copied / 'report.html'}\n"
+    page = (copied / "report.html").read_text()
+    assert "backprop twin" in page
+    assert f"ff-digits, {finished.name}" in page
+
+
+def test_a_flag_wins_over_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("epochs: 9\nlr: 1e-3\nread: [0, 1]\nseed: 4\ndevice: cpu\n")
+    for words in (["--config", file, "--epochs", "2"], ["--epochs", "2", f"--config={file}"]):
+        settings, given = parse(find("ff-digits"), "ff-digits", list(map(str, words)))
+        assert (settings.epochs, settings.lr, settings.read) == (2, 0.001, [0, 1])
+        assert (given.seed, given.device) == (4, "cpu")
+
+
+def test_print_config_loads_back(tmp_path: Path) -> None:
+    words = ["--epochs", "7", "--read", "[1]", "--theta", "2", "--seed", "3", "--twin"]
+    done = onward("run", "ff-digits", *words, "--print_config")
+    assert done.code == 0
+    printed = yaml.safe_load(done.out)
+    assert set(FORWARD_FORWARD) < set(printed)
+    (tmp_path / "again.yaml").write_text(done.out)
+    recipe = find("ff-digits")
+    first, given = parse(recipe, "ff-digits", words)
+    second, again = parse(recipe, "ff-digits", ["--config", str(tmp_path / "again.yaml")])
+    assert first == second
+    assert (given.seed, given.twin, given.out) == (again.seed, again.twin, again.out)
+
+
+def test_twin_runs_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    import onward.recipes.bp_digits as bp
+
+    short = replace(bp.recipe, defaults=replace(bp.recipe.defaults, epochs=2))
+    monkeypatch.setattr(bp, "recipe", short)
+    done = onward("run", "ff-digits", *TINY, "--out", tmp_path / "run", "--twin")
+    assert done.code == 0, done.err
+    run, twin = record.read(tmp_path / "run"), record.read(tmp_path / "run" / "twin")
+    assert (twin["recipe"], twin["schedule"]) == ("bp-digits", "backprop")
+    assert run["parameters"]["readout"] == twin["parameters"]["readout"]
+    assert [c["outputs"] for c in run["cells"]] == [c["outputs"] for c in twin["cells"]]
+    assert run["data"] == twin["data"]
+    assert "ff-digits on synthetic" in done.out
+    assert "bp-digits on synthetic" in done.out
+    assert "backprop twin" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_the_recorded_command_repeats_the_run(tmp_path: Path) -> None:
+    odd = ["--read", "[0, 1]", "--theta", "12.5", "--lr", "3e-4", "--seed", "11"]
+    odd += ["--schedule", "greedy", "--negatives", "wrong"]
+    assert onward("run", "ff-digits", *TINY, *odd, "--out", tmp_path / "one").code == 0
+    command = shlex.split(record.read(tmp_path / "one")["command"])
+    assert command[0] == "onward"
+    assert onward(*command[1:], "--out", tmp_path / "two").code == 0
+    same(tmp_path / "one", tmp_path / "two")
+
+
+RECIPE = """
+from onward.recipes import Recipe
+from onward.recipes.forward_forward import ForwardForwardSettings, build
+recipe = Recipe("mine", "none", "here", ForwardForwardSettings(dataset="synthetic", width=16,
+    cells=2, epochs=2, evaluate_every=1), build)
+"""
+
+
+def test_a_recipe_of_anyone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_recipe.py").write_text(RECIPE)
+    monkeypatch.chdir(tmp_path)
+    done = onward("run", "my_recipe:recipe", "--epochs", 1, "--threads", 1)
+    assert done.code == 0, done.err
+    run = tmp_path / "runs" / "mine" / "seed-0"
+    made = record.read(run)
+    assert made["recipe"] == "my_recipe:recipe"
+    assert made["command"] == "onward run my_recipe:recipe --epochs 1 --seed 0 --threads 1"
+    again = onward("eval", run)
+    assert f"{100 * made['test_error']['linear']:.2f} % error" in again.out
+    monkeypatch.chdir("/")
+    monkeypatch.delitem(sys.modules, "my_recipe")
+    assert "my_recipe:recipe could not be imported" in onward("eval", run).complaint
+
+
+PARTS = """
+import torch
+def good(h): return h.flatten(1).square().mean(1)
+def bad(h): return h.flatten(1).square().mean(1) / h.numel()
+def failing(h): raise RuntimeError("no use")
+from onward import Dense, ForwardForward
+cell, algorithm, number = Dense(12, 5), ForwardForward(classes=10), 3
+"""
+
+
+def test_check_keeps_breaks_and_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_parts.py").write_text(PARTS)
+    (tmp_path / "unreadable.py").write_text("def (")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_parts", raising=False)
+    for name in ("good", "cell", "algorithm"):
+        done = onward("check", f"my_parts:{name}")
+        assert done.code == 0, done.out + done.err
+        assert all(line.startswith("kept    ") for line in done.out.splitlines())
+    done = onward("check", "my_parts:bad")
+    assert done.code == 1
+    assert done.out.startswith("broken  goodness does not depend on the rest of the batch")
+    done = onward("check", "my_parts:failing")
+    assert done.code == 1
+    assert "broken  it raised RuntimeError: no use" in done.out
+    assert "my_parts.py, line 5" in done.out
+    refused = {
+        "my_parts": "module:attribute",
+        "my_parts:none": "has no attribute 'none'",
+        "no_such:part": "No module named 'no_such'",
+        "unreadable:part": "SyntaxError",
+        ":x": "module:attribute",
+        ".x:y": "module:attribute",
+        "my_parts:number": "is a int",
+    }
+    for name, says in refused.items():
+        assert says in onward("check", name).complaint
+    assert "--shape wants numbers" in onward("check", "my_parts:cell", "--shape", "a").complaint
+
+
+def test_data_lists_and_verifies() -> None:
+    listed = onward("data").out.splitlines()
+    assert [line.split()[0] for line in listed] == list(data.SETS)
+    assert onward("data", "list").out.splitlines() == listed
+    done = onward("data", "verify", "digits")
+    assert (done.code, done.out[:33]) == (0, "digits: 1,197 train, 300 validati")
+    assert "nothing to download" in onward("data", "download", "synthetic").out
+
+
+def _on_a_terminal(*words: object) -> tuple[int, str, str]:
+    """Exit code, standard output (a pipe) and what a terminal showed of standard error."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "onward", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=environment(TERM="xterm-256color"),
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                part = os.read(ours, 4096)
+            except OSError:  # the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+        assert process.stdout is not None
+        out = process.stdout.read()
+        code = process.wait(60)
+    os.close(ours)
+    return code, out.decode(), shown.decode()
+
+
+def test_a_terminal_gets_a_bar(tmp_path: Path) -> None:
+    code, out, shown = _on_a_terminal("run", "ff-digits", *TINY, "--out", tmp_path / "run")
+    assert code == 0, shown
+    assert "━" in shown
+    assert "samples/s" in shown
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h"), "the cursor is back"
+    assert all(c.isprintable() or c == "\n" for c in out)
+    assert "ff-digits on synthetic" in out
+
+
+def test_bad_input_leaves_a_terminal_as_it_was(tmp_path: Path) -> None:
+    words = ("run", "ff-digits", *TINY, "--lr", "-1", "--out", tmp_path / "run")
+    code, out, shown = _on_a_terminal(*words)
+    assert (code, out) == (2, "")
+    assert shown == "onward: lr should be a number above 0, and is -1.0\r\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    pipe = f"{sys.executable} -m onward show ff-mnist | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", pipe], capture_output=True, text=True, env=environment(), check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ff-mnist\n", "")

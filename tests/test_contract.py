@@ -1,0 +1,473 @@
+"""The promises of every part, from one table, through the package's own public checks.
+
+The second half shows that the checks bite: for each promise a part that breaks it, most of them
+mistakes that were really made somewhere.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from collaborative import Collaborative, CollaborativeUpwards
+from conv_part import Conv, loudest
+from torch import Generator, Tensor, nn
+
+from onward import (
+    BadInput,
+    Clean,
+    ForwardForward,
+    Streams,
+    build_row,
+    generator,
+    goodness,
+    negatives,
+    recipes,
+    schedules,
+    sgd,
+)
+from onward.cells import Dense, lengths
+from onward.check import (
+    BrokenPromise,
+    check_algorithm,
+    check_cell,
+    check_goodness,
+    check_named,
+    check_negatives,
+    check_plan,
+    check_schedule,
+    check_scores,
+    check_settings,
+)
+from onward.labels import appended
+from onward.local import Algorithm
+from onward.negatives import wrong_label
+from onward.row import Row
+from onward.run import Plan, Training
+from onward.schedules import Losses, Schedule, Stage, simultaneous
+
+CLASSES, INPUTS = 4, 20
+
+
+@pytest.fixture(autouse=True)
+def _denormals() -> Iterator[None]:
+    """A run flushes denormals from then on; other tests get their own back."""
+    yield
+    torch.set_flush_denormal(False)
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    x = torch.rand(12, INPUTS, generator=torch.Generator().manual_seed(0))
+    return x, torch.arange(12) % CLASSES
+
+
+def dense_row(inputs: int, peers: float = 0.0) -> list[nn.Module]:
+    rng, sizes = generator(0, "cells"), (inputs, 16, 16, 16)
+    return [Dense(a, b, peers=peers, rng=rng) for a, b in pairwise(sizes)]
+
+
+def plan(algorithm: Algorithm | None = None, schedule: Schedule = simultaneous) -> Plan:
+    rng = generator(0, "cells")
+    algorithm = algorithm or ForwardForward(10, negatives=wrong_label)
+    cells = [Dense(64, 20, rng=rng), Dense(20, 20, rng=rng)]
+    row = build_row(cells, algorithm, sgd(1e-3), classes=10, readout=sgd(1e-2))
+    return Plan(row, schedule, Training(epochs=2, batch=200))
+
+
+FF = partial(ForwardForward, CLASSES)
+ALGORITHMS: dict[str, Algorithm] = {
+    "forward-forward": FF(),
+    "appended label": FF(writer=appended, label_value=2.0),
+    "wrong labels": FF(negatives=wrong_label),
+    "theta and temperature": FF(theta=3.0, temperature=0.5),
+    **{name: FF(goodness=good) for name, good in goodness.BY_NAME.items()},
+    "clean": Clean(),
+    "collaborative": Collaborative(CLASSES),
+    "collaborative upwards": CollaborativeUpwards(CLASSES),
+}
+CELLS: dict[str, Callable[[], nn.Module]] = {
+    **{
+        f"dense {name}": partial(Dense, INPUTS, 16, normalise=normalise)
+        for name, normalise in lengths.BY_NAME.items()
+    },
+    "dense with peers": partial(Dense, INPUTS, 16, peers=0.03),
+}
+
+
+def algorithm_check(algorithm: Algorithm, peers: float) -> list[str]:
+    x, y = batch()
+    entering = algorithm.view(x, y)[0].numel()
+    return check_algorithm(algorithm, lambda: dense_row(entering, peers), x, y)
+
+
+TABLE: dict[str, Callable[[], list[str]]] = {
+    **{f"goodness {n}": partial(check_goodness, g) for n, g in goodness.BY_NAME.items()},
+    "goodness top 3": partial(check_goodness, partial(goodness.top_k, k=3)),
+    **{f"negatives {n}": partial(check_negatives, s) for n, s in negatives.BY_NAME.items()},
+    **{
+        f"negatives {n}, three classes": partial(check_negatives, s, classes=3)
+        for n, s in negatives.BY_NAME.items()
+    },
+    **{f"cell {n}": lambda make=make: check_cell(make(), (INPUTS,)) for n, make in CELLS.items()},  # type: ignore[misc]
+    **{
+        f"algorithm {n}, peers {peers}": partial(algorithm_check, algorithm, peers)
+        for n, algorithm in ALGORITHMS.items()
+        for peers in (0.0, 0.03)
+    },
+    **{f"schedule {n}": partial(check_schedule, s, plan) for n, s in schedules.BY_NAME.items()},
+    "schedule greedy, stored on disk": partial(
+        check_schedule, partial(schedules.greedy, budget=0.0), plan
+    ),
+    "a run with hard negatives": partial(check_plan, lambda: plan(ForwardForward(10))),
+    "a collaborative run": partial(check_plan, lambda: plan(Collaborative(10))),
+    "a clean run": partial(check_plan, lambda: plan(Clean(), schedules.backprop)),
+    **{f"recipe {n}": lambda n=n: check_settings(recipes.find(n)) for n in recipes.NAMES},  # type: ignore[misc]
+}
+
+
+@pytest.mark.parametrize("part", TABLE)
+def test_promises_are_kept(part: str) -> None:
+    assert TABLE[part]()
+
+
+def test_a_third_partys_parts_keep_them_too() -> None:
+    """A convolutional cell with its own normalisation, and a goodness, from one file."""
+    promised = check_named("conv_part:cell", (1, 8, 8))
+    assert "it ignores the scale of its input" in promised
+    assert check_named("conv_part:loudest")
+    x = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    algorithm = ForwardForward(CLASSES, goodness=loudest)
+    y = torch.arange(12) % CLASSES
+    assert check_algorithm(algorithm, lambda: [Conv(1, 4), Conv(4, 6), Conv(6, 8)], x, y)
+
+    def convolutional() -> Plan:
+        row = build_row(
+            [Conv(1, 4), Conv(4, 6)],
+            ForwardForward(10, goodness=loudest, negatives=wrong_label),
+            sgd(1e-3),
+            widths=[4 * 16, 6 * 4],
+            classes=10,
+            readout=sgd(1e-2),
+        )
+        return Plan(row, schedules.greedy, Training(epochs=1, batch=200))
+
+    assert check_plan(convolutional)
+
+
+# The checks bite.
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_without_the_wall(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onward.local.wall", lambda outs: outs)
+    with pytest.raises(BrokenPromise, match="no gradient path leaves a cell"):
+        algorithm_check(ALGORITHMS[name], 0.0)
+
+
+def test_a_cell_placed_twice() -> None:
+    x, y = batch()
+
+    def cells() -> list[nn.Module]:
+        first, shared, _ = dense_row(INPUTS)
+        return [first, shared, shared]
+
+    with pytest.raises(BrokenPromise, match="only cell 1 moves"):
+        check_algorithm(FF(), cells, x, y)
+
+
+def test_a_weight_shared_by_two_cells() -> None:
+    x, y = batch()
+
+    def cells() -> list[nn.Module]:
+        row = dense_row(INPUTS)
+        row[2].linear.weight = row[1].linear.weight  # type: ignore[union-attr]
+        return row
+
+    with pytest.raises(BrokenPromise, match="only cell 1 moves"):
+        check_algorithm(FF(), cells, x, y)
+
+
+def test_cells_that_are_not_the_same_from_the_same_seed() -> None:
+    x, y = batch()
+    row: list[int] = []
+
+    def cells() -> list[nn.Module]:
+        row.append(0)
+        return [Dense(INPUTS, 16, rng=generator(len(row), "cells"))]
+
+    with pytest.raises(BrokenPromise, match="same seed, same bits"):
+        check_algorithm(FF(), cells, x, y)
+
+
+def test_hints_that_are_not_detached() -> None:
+    class Leaky(Collaborative):
+        def tell(self, outs: Streams) -> Tensor:
+            return self.goodness(outs.rows)
+
+    with pytest.raises(BrokenPromise, match="is detached"):
+        algorithm_check(Leaky(CLASSES), 0.0)
+
+
+def test_a_loss_that_reaches_into_another_cell() -> None:
+    """Here by way of a cell's own memory, past the wall between them."""
+    row: list[nn.Module] = []
+
+    class Reaching(ForwardForward):
+        def losses(
+            self, cell: nn.Module, ins: Streams, outs: Streams, hint: Tensor | None
+        ) -> Iterator[tuple[str, Tensor]]:
+            at = row.index(cell)
+            above = row[at + 1](outs.rows) if at + 1 < len(row) else outs.rows
+            yield "cell", self.goodness(above).mean()
+
+    x, y = batch()
+
+    def cells() -> list[nn.Module]:
+        row[:] = dense_row(INPUTS)
+        return row
+
+    with pytest.raises(BrokenPromise, match="no gradient of cell 0 reaches"):
+        check_algorithm(Reaching(CLASSES), cells, x, y)
+
+
+def centred(h: Tensor) -> Tensor:
+    flat = h.flatten(1)
+    return (flat - flat.mean(0)).square().sum(1)
+
+
+def by_place(h: Tensor) -> Tensor:
+    return h.flatten(1).sum(1) * torch.arange(1.0, 1 + len(h))
+
+
+BAD_GOODNESS: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "centred over the batch": (centred, "rest of the batch"),
+    "by a sample's place": (by_place, "permuting samples"),
+    "one number a batch": (lambda h: h.square().sum(), r"g \(6,\)"),
+    "one number a unit": (lambda h: h.flatten(1).square(), r"g \(6,\)"),
+    "infinite": (lambda h: h.flatten(1).sum(1) / 0, "finite"),
+    "without a gradient": (lambda h: (h.flatten(1) > 0.5).float().sum(1) + 0 * h.sum(), "gradient"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_GOODNESS)
+def test_a_goodness_that_is_none(name: str) -> None:
+    bad, promise = BAD_GOODNESS[name]
+    with pytest.raises(BrokenPromise, match=promise):
+        check_goodness(bad)
+
+
+def permuted(y: Tensor, classes: int, scores: Tensor | None, rng: Generator) -> Tensor:
+    """As in several reimplementations: about one in ten keeps its true label."""
+    return y[torch.randperm(len(y), generator=rng)]
+
+
+def forgetful(y: Tensor, classes: int, scores: Tensor | None, rng: Generator) -> Tensor:
+    return (y + torch.randint(1, classes, y.shape)) % classes
+
+
+def fixed(y: Tensor, classes: int, scores: Tensor | None, rng: Generator) -> Tensor:
+    return (y + 1) % classes
+
+
+def beyond(y: Tensor, classes: int, scores: Tensor | None, rng: Generator) -> Tensor:
+    return y + torch.randint(1, classes, y.shape, generator=rng)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "promise"),
+    [
+        (permuted, "never carries the true label"),
+        (forgetful, "same seed, same bits"),
+        (fixed, "change with the generator"),
+        (beyond, r"labels are in 0\.\.4"),
+    ],
+)
+def test_negatives_that_are_none(sampler: negatives.Negatives, promise: str) -> None:
+    with pytest.raises(BrokenPromise, match=promise):
+        check_negatives(sampler)
+
+
+class Listed(nn.Module):
+    """Weights in a plain list: torch neither saves nor moves nor trains them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = [nn.Parameter(torch.rand(INPUTS, 5))]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.weights[0]
+
+
+class ListedModules(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = {"all": [nn.Linear(INPUTS, 5)]}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.as_tensor(self.parts["all"][0](x))
+
+
+class Remembering(nn.Module):
+    """Keeps its last answer, which decides nothing: that is no state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(INPUTS, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.last = torch.as_tensor(self.linear(x))
+        return self.last
+
+
+class OneGroup(nn.Module):
+    """Two weights, of which its optimiser would be told of one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Linear(INPUTS, 5), nn.Linear(5, 5)
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        return {"cell": list(self.one.parameters())}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.as_tensor(self.other(self.one(x)))
+
+
+class ClaimsScale(nn.Module):
+    """Says it normalises, and does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.normalise = lengths.rms
+        self.linear = nn.Linear(INPUTS, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.as_tensor(self.linear(x))
+
+
+BAD_CELLS: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "weights in a list": (Listed, "all in its state_dict"),
+    "modules in a list": (ListedModules, "all in its state_dict"),
+    "batch norm": (
+        lambda: nn.Sequential(nn.Linear(INPUTS, 5), nn.BatchNorm1d(5)),
+        "rest of the batch",
+    ),
+    "dropout": (lambda: nn.Sequential(nn.Linear(INPUTS, 50), nn.Dropout(0.5)), "the same answer"),
+    "a weight in no group": (OneGroup, "in a group; not other.weight, other.bias"),
+    "no normalisation": (ClaimsScale, "ignores the scale"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CELLS)
+def test_a_cell_that_breaks_a_promise(name: str) -> None:
+    make, promise = BAD_CELLS[name]
+    with pytest.raises(BrokenPromise, match=promise):
+        check_cell(make(), (INPUTS,))
+
+
+def test_a_cell_that_keeps_its_last_answer_is_fine() -> None:
+    assert check_cell(Remembering(), (INPUTS,))
+
+
+def test_scores_that_depend_on_the_batch() -> None:
+    class Centred(Dense):
+        def forward(self, x: Tensor) -> Tensor:
+            h = super().forward(x)
+            return torch.relu(h - h.mean(0))
+
+    row = build_row([Centred(INPUTS, 16), Dense(16, 16)], FF(), sgd(0.1))
+    with pytest.raises(BrokenPromise, match="a score does not depend on the batch"):
+        check_scores(row, batch()[0])
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    """A schedule around *greedy* whose every step is followed by something it must not do."""
+
+    naughty: Callable[[Row, int], None]
+
+    def __call__(self, row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
+        for number, stage in enumerate(schedules.greedy(row, x, y, rng)):
+
+            def step(index: Tensor, stage: Stage = stage, number: int = number) -> Losses:
+                losses = stage.step(index)
+                self.naughty(row, number)
+                return losses
+
+            yield Stage(stage.name, stage.stations, step, stage.trained, stage.passes, 0)
+
+
+def move_a_later_cell(row: Row, number: int) -> None:
+    for cell in row.cells[number + 1 :]:
+        for parameter in cell.parameters():
+            parameter.data.mul_(0.9)
+
+
+def jitter(row: Row, number: int) -> None:
+    for cell in row.cells[number : number + 1]:
+        for parameter in cell.parameters():
+            parameter.data.add_(0.01 * torch.rand(parameter.shape))
+
+
+class Counting:
+    """Does another thing from its fifth step on, and does not say so in any checkpoint."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def __call__(self, row: Row, number: int) -> None:
+        self.steps += 1
+        for cell in row.cells[number : number + 1]:
+            for parameter in cell.parameters():
+                parameter.data.mul_(1 - 0.01 * (self.steps > 5))
+
+
+@pytest.mark.parametrize(
+    ("naughty", "promise"),
+    [
+        (lambda: move_a_later_cell, "cell-1 moved in the stage cell-0 of others"),
+        (lambda: jitter, "same seed, same bits"),
+        (lambda: Counting(), "a resumed run equals one never interrupted"),
+    ],
+)
+def test_a_schedule_that_breaks_a_promise(
+    naughty: Callable[[], Callable[[Row, int], None]], promise: str
+) -> None:
+    def fresh(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
+        return Wrapped(naughty())(row, x, y, rng)
+
+    with pytest.raises(BrokenPromise, match=promise):
+        check_schedule(fresh, plan)
+
+
+def test_a_recipe_that_swallows_unknown_settings() -> None:
+    ff = recipes.find("ff-digits")
+
+    @dataclass(frozen=True)
+    class Anything:
+        dataset: str = "digits"
+
+        def __init__(self, dataset: str = "digits", **others: Any) -> None:
+            object.__setattr__(self, "dataset", dataset)
+
+    loose = recipes.Recipe("loose", ff.claim, ff.source, Anything(), ff.build)
+    with pytest.raises(BrokenPromise, match="unknown settings are refused"):
+        check_settings(loose)
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("conv_part", "named module:attribute"),
+        ("conv_part:nothing", "could not be imported"),
+        ("no_such_module:cell", "could not be imported"),
+        ("conv_part:cell", "say the shape of one input"),
+        ("onward.cells.lengths:TINY", "is a float"),
+    ],
+)
+def test_names_that_cannot_be_checked(name: str, wanted: str) -> None:
+    with pytest.raises(BadInput, match=wanted):
+        check_named(name)
