@@ -1,9 +1,10 @@
 """Runs commands in processes of their own and kills them (SIGKILL) at chosen moments.
 
-``python killer.py PLAN`` reads the plan, a JSON list of [words, folder, moment]; forks a child for
-each (torch is loaded once), lets it run until the moment-th event that touches its folder, or that
-is a training step, and kills it right there, before the event happens. Prints, as JSON, a list of
-[exit code or -9, events seen] (events only of a child that came to its end).
+``python killer.py PLAN`` reads the plan, a JSON list of [words, folder, moment], and forks a child
+for each, so that what they import is loaded once. A child runs until the moment-th event that
+touches its folder or is a training step, and is killed right there, before the event happens.
+Prints, as JSON, a list of [exit code or -9, events seen]; only a child that came to its end tells
+its events.
 """
 
 import json
@@ -14,7 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import onward.train
+from command import TINY
+
 from onward import files
 from onward.cli import main
 from onward.progress import Lines
@@ -68,6 +70,8 @@ def _within(words: list[str], folder: str, moment: int | None, told: Any) -> int
 
 
 if __name__ == "__main__":
-    assert onward.train is not None  # loaded before the first fork
+    with tempfile.TemporaryDirectory() as folder:
+        # Everything that a command loads is loaded before the first fork.
+        assert main(["run", "ff-digits", *TINY, "--out", folder + "/run"]) == 0
     plan = json.loads(Path(sys.argv[1]).read_text())
     json.dump([child(*line) for line in plan], sys.stdout)

@@ -37,9 +37,7 @@ IDX = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-REAL = Path(
-    os.environ.get("ONWARD_DATA") or "the folder that ONWARD_DATA should name"
-).absolute()
+REAL = Path(os.environ.get("ONWARD_DATA") or "the folder that ONWARD_DATA should name").absolute()
 CIFAR = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")
 
 

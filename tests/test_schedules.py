@@ -600,14 +600,30 @@ def stages(schedule: Schedule, algorithm: Algorithm, *, readout: bool = True) ->
 
 
 def test_costs_of_stages() -> None:
-    def costs(found: list[Stage]) -> list[tuple[int, int, int]]:
-        return [(stage.trained, stage.passes, stage.handed_on) for stage in found]
+    """Passes through the whole row: one of three cells is a third."""
 
-    assert costs(stages(simultaneous, ForwardForward(CLASSES))) == [(3, 3, 2)]
-    assert costs(stages(simultaneous, wrong(), readout=False)) == [(3, 2, 2)]
-    assert costs(stages(greedy, wrong())) == [(1, 2, 0), (2, 2, 0), (3, 2, 0), (3, 0, 0)]
-    assert costs(stages(backprop, Clean())) == [(3, 1, 0)]
-    assert [stage.trained for stage in stages(frozen, Clean())] == [3]
+    def costs(found: list[Stage]) -> list[tuple[int, float, float, int]]:
+        return [(s.trained, s.passes, s.passes_before, s.rows_handed_on) for s in found]
+
+    third, views = 1 / 3, (CLASSES + 1) / 3
+    assert costs(stages(simultaneous, ForwardForward(CLASSES))) == [(3, 3, 0, 2)]
+    assert costs(stages(simultaneous, wrong(), readout=False)) == [(3, 2, 0, 2)]
+    assert costs(stages(greedy, wrong())) == [
+        (1, pytest.approx(2 * third), 0, 0),
+        (2, pytest.approx(2 * third), pytest.approx(views), 0),
+        (3, pytest.approx(2 * third), pytest.approx(views), 0),
+        (3, 0, 1, 0),
+    ]
+    assert costs(stages(backprop, Clean())) == [(3, 1, 0, 0)]
+    assert costs(stages(frozen, Clean())) == [(0, 0, 1, 0)]
+
+
+def test_greedy_hands_on_every_view_once() -> None:
+    x, _ = made()
+    widths = [int(cell.outputs) for cell in row_of(wrong()).cells]  # type: ignore[arg-type]
+    sent = [stage.bytes_before for stage in stages(greedy, wrong())]
+    numbers = (CLASSES + 1) * len(x) * x.element_size()
+    assert sent == [0, numbers * widths[0], numbers * widths[1], 0]
 
 
 @pytest.mark.parametrize("name", BY_NAME)
@@ -657,6 +673,5 @@ def test_schedules_that_train_a_readout_refuse_a_row_without_one(name: str) -> N
 @pytest.mark.parametrize("schedule", [simultaneous, greedy])
 def test_cells_without_a_loss_are_refused_where_they_should_learn(schedule: Schedule) -> None:
     row, (x, y) = row_of(Clean()), made()
-    stage = next(schedule(row, x, y, generator(0, "negatives")))
-    with pytest.raises(BadInput, match=r"no loss.*backprop or frozen"):
-        stage.step(torch.arange(BATCH))
+    with pytest.raises(BadInput, match=r"gives no cell a loss.*backprop or frozen"):
+        schedule(row, x, y, generator(0, "negatives"))

@@ -8,6 +8,7 @@ B = samples, D = input shape, F = output shape, K = classes.
 """
 
 import copy
+import inspect
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -29,7 +30,7 @@ from .optimizers import sgd
 from .record import check, without_times
 from .row import Row, build_row, groups
 from .run import Interrupted, Machine, Plan, Run, Training
-from .schedules import Schedule, simultaneous
+from .schedules import Schedule, backprop, simultaneous
 from .seeds import generator
 from .train import new_record
 
@@ -137,46 +138,37 @@ def check_algorithm(
     is detached; the same seed gives the same bits.
     """
 
-    def moved() -> list[nn.Module]:
-        torch.manual_seed(0)
-        row, kept = cells(), 1 if algorithm.hints == "none" else 2
+    def learned() -> list[nn.Module]:
+        """A fresh row after each of its cells has learned once, first to last."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            row = cells()
         stations = [
             Station(f"cell-{i}", cell, {n: sgd(0.1)(ps) for n, ps in groups(cell).items()})
             for i, cell in enumerate(row)
         ]
         scores = torch.zeros(len(x), max(algorithm.candidates, 1))
         ins = algorithm.streams(x, y, generator(0, "negatives"), scores)
-        walked = [(s, i, o, algorithm.tell(o)) for s, i, o in walk(stations, ins)]
-        for number, (station, seen, outs, _) in enumerate(walked):
+        walked = list(walk(stations, ins))
+        told = [algorithm.tell(outs) for _, _, outs in walked]
+        for number, (station, seen, outs) in enumerate(walked):
             _promise(not seen.rows.requires_grad, "no gradient path leaves a cell")
-            others = [t for j, (*_, t) in enumerate(walked) if j != number]
-            if algorithm.hints == "earlier":
-                others = others[:number]
-            _promise(
-                all(t is None or not t.requires_grad for t in others),
-                "what cells tell each other is detached",
-            )
-            told = [t for t in others if t is not None]
-            hint = torch.stack(told) if told and kept == 2 else None
+            others = told[:number] + (told[number + 1 :] if algorithm.hints == "all" else [])
+            spoken = [t for t in others if t is not None] if algorithm.hints != "none" else []
+            detached = not any(t.requires_grad for t in spoken)
+            _promise(detached, "what cells tell each other is detached")
             before = [copy.deepcopy(c.state_dict()) for c in row]
-            station.update(algorithm, seen, outs, hint)
-            changed = [
-                any(not torch.equal(b[k], v) for k, v in c.state_dict().items())
-                for b, c in zip(before, row, strict=True)
-            ]
-            _promise(
-                not any(c for j, c in enumerate(changed) if j != number),
-                f"only cell {number} moves when it learns; moved: {changed}",
-            )
-            touched = [
-                j
-                for j, c in enumerate(row)
-                if j > number and any(p.grad is not None for p in c.parameters())
-            ]
-            _promise(not touched, f"no gradient of cell {number} reaches cells {touched}")
+            station.update(algorithm, seen, outs, torch.stack(spoken) if spoken else None)
+            for other, (cell, state) in enumerate(zip(row, before, strict=True)):
+                if other == number:
+                    continue
+                moved = any(not torch.equal(state[k], v) for k, v in cell.state_dict().items())
+                _promise(not moved, f"only cell {number} moves when it learns; cell {other} did")
+                reached = other > number and any(p.grad is not None for p in cell.parameters())
+                _promise(not reached, f"no gradient of cell {number} reaches cell {other}")
         return row
 
-    first, second = moved(), moved()
+    first, second = learned(), learned()
     same = all(
         torch.equal(a, b)
         for c, d in zip(first, second, strict=True)
@@ -295,9 +287,26 @@ def check_named(name: str, shape: Sequence[int] | None = None) -> Promises:
         return _check_any_algorithm(found)
     if hasattr(found, "build") and hasattr(found, "defaults"):
         return check_settings(found)
-    if callable(found):
-        return check_goodness(found)
-    raise BadInput(f"{name} is a {type(found).__name__}: no goodness, cell, algorithm or recipe")
+    if callable(found) and not isinstance(found, type):
+        wanted = _parameters(found)
+        if len(wanted) == 1:
+            return check_goodness(found)
+        if len(wanted) == 4 and wanted[0] != "row":
+            return check_negatives(found)
+    raise BadInput(
+        f"{name} is a {type(found).__name__}; by name can be checked: a goodness (h), negatives "
+        "(y, classes, scores, rng), a cell, an algorithm, a recipe. Call the functions of "
+        "onward.check from Python for other parts"
+    )
+
+
+def _parameters(function: Callable[..., Any]) -> list[str]:
+    """Names of the parameters that a caller must give."""
+    try:
+        every = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [p.name for p in every if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
 
 
 def _check_any_algorithm(algorithm: Algorithm) -> Promises:
@@ -323,7 +332,8 @@ def _check_any_algorithm(algorithm: Algorithm) -> Promises:
             classes=10,
             readout=sgd(1e-2),
         )
-        return Plan(row, simultaneous, Training(epochs=2, batch=60))
+        schedule = simultaneous if algorithm.local else backprop
+        return Plan(row, schedule, Training(epochs=2, batch=60))
 
     if algorithm.candidates in (0, 10):
         kept += check_plan(plan)

@@ -64,10 +64,13 @@ def errors(row: Row, x: Tensor, y: Tensor, trained: int | None = None) -> dict[s
     return found
 
 
-def confusion(row: Row, x: Tensor, y: Tensor, classes: int) -> dict[str, list[list[int]]]:
+def confusion(
+    row: Row, x: Tensor, y: Tensor, classes: int, trained: int | None = None
+) -> dict[str, list[list[int]]]:
     """Counts by readout: rows true class, columns predicted."""
     found = {}
-    for name, scores in judge(row, x).scores(row, len(row.stations)).items():
+    trained = len(row.stations) if trained is None else trained
+    for name, scores in judge(row, x).scores(row, trained).items():
         pairs = y.cpu() * classes + scores.argmax(1)
         found[name] = torch.bincount(pairs, minlength=classes**2).view(classes, classes).tolist()
     return found

@@ -64,8 +64,8 @@ def _minus(goodness: Goodness, h: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def natural_threshold(goodness: Goodness, features: int) -> float:
-    """The goodness of a cell whose every unit is 1: the threshold used where none is given.
+def natural_threshold(goodness: Goodness, *features: int) -> float:
+    """The goodness of a cell of F units that are all 1: the threshold used where none is given.
 
     For the sum of squares that is the number of units, as in the author's code; for the mean of
     squares 1; for a negative goodness it is negative, so that p = sigmoid(theta - squares).
@@ -73,7 +73,7 @@ def natural_threshold(goodness: Goodness, features: int) -> float:
     >>> natural_threshold(sum_of_squares, 1000), natural_threshold(negative(mean_of_squares), 1000)
     (1000.0, -1.0)
     """
-    return float(goodness(torch.ones(1, features))[0])
+    return float(goodness(torch.ones(1, *features))[0])
 
 
 BY_NAME: dict[str, Goodness] = {

@@ -48,6 +48,16 @@ class Algorithm(ABC):
     """Whether labels travel with the streams. Else they end in ``streams``."""
 
     @property
+    def local(self) -> bool:
+        """Whether cells have losses of their own; if not, only backprop can train them."""
+        return True
+
+    @property
+    def count(self) -> int:
+        """S, how many streams a batch makes."""
+        return 1
+
+    @property
     def asks_scores(self) -> bool:
         """Whether ``draw`` needs the class scores of the row's readout on this very batch."""
         return False

@@ -26,8 +26,9 @@ class DecoupledSGD(SGD):
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """Decay, then the step of :class:`torch.optim.SGD`."""
         for group in self.param_groups:
-            if group["decay"] > 0:
-                torch._foreach_mul_(group["params"], 1 - group["lr"] * group["decay"])
+            if group["decay"] > 0 and any(p.grad is not None for p in group["params"]):
+                moved = [p for p in group["params"] if p.grad is not None]
+                torch._foreach_mul_(moved, 1 - group["lr"] * group["decay"])
         return super().step(closure)  # type: ignore[no-any-return]
 
 

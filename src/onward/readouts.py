@@ -19,7 +19,9 @@ from .local import Algorithm, Station
 
 
 class LinearReadout(nn.Module):
-    """Class scores from the answers of the cells ``read``.  Starts at 0, no bias.
+    """Class scores from the answers of the cells ``read``, by position in the row.
+
+    ``widths`` are the features of those cells, in the same order. Starts at 0, no bias.
 
     The author's code has output biases and never updates them; here there are none.
     """

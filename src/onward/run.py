@@ -8,6 +8,7 @@ one that was never interrupted.
 N = training samples, B = samples of a batch.
 """
 
+import itertools
 import math
 import shutil
 import signal
@@ -165,6 +166,7 @@ class Run:
         self.rng = generator(result["seed"], "negatives", device=self.device)
         self.at = _Position()
         self._stop = False
+        self._trained = 0  # cells that have learned
         self._stages()  # a schedule that can't serve this row says so here
 
     def resume(self, saved: checkpoint.Saved) -> None:
@@ -188,10 +190,7 @@ class Run:
             record.write(self.out / "record.json", self.record)
         try:
             with self.machine.arithmetic(self.device), self._interruptible():
-                for number, stage in enumerate(self._stages()):
-                    if number >= self.at.stage:
-                        self._train_stage(number, stage)
-                    self._measure_memory(resident)
+                self._train_stages(resident)
                 self._finish()
         finally:
             self.progress.close()
@@ -208,10 +207,29 @@ class Run:
             schedule = partial(schedule, folder=self.out)  # type: ignore[call-arg]
         return schedule(self.row, self.x, self.y, self.rng)
 
+    def _train_stages(self, resident: int) -> None:
+        stages = self._stages()
+        for number in itertools.count():
+            # What a schedule computes between two stages (outputs of frozen cells) is work too.
+            stage, flops = meter.counted(lambda: next(stages, None))
+            if stage is None:
+                return
+            self._trained = stage.trained
+            if number >= self.at.stage:
+                if number > self.at.stage or self.at.steps == 0:
+                    self._begin_stage(number, stage, flops)
+                self._train_stage(number, stage)
+            self._measure_memory(resident)
+
+    def _begin_stage(self, number: int, stage: Stage, flops: int) -> None:
+        at, cost = self.at, self.record["cost"]
+        at.stage, at.epoch, at.flops_a_sample = number, 0, None
+        cost["flops"] += flops
+        cost["data_passes"] = round(cost["data_passes"] + stage.passes_before, 4)
+        cost["bytes_between_stations"] += stage.bytes_before
+
     def _train_stage(self, number: int, stage: Stage) -> None:
         training, at = self.plan.training, self.at
-        if number > at.stage:
-            at.stage, at.epoch, at.flops_a_sample = number, 0, None
         self.progress.stage(stage.name, training.epochs, len(self.x))
         while at.epoch < training.epochs:
             rate = training.rate(at.epoch + 1, training.epochs)
@@ -292,9 +310,9 @@ class Run:
                 readout[split].append(found.get((name, split)))
         samples = len(self.x)
         cost["train_seconds"] = round(cost["train_seconds"] + at.seconds, 4)
-        cost["data_passes"] += stage.passes
+        cost["data_passes"] = round(cost["data_passes"] + stage.passes, 4)
         cost["flops"] += round((at.flops_a_sample or 0.0) * samples)
-        cost["bytes_between_stations"] += stage.handed_on * samples * self._wall_bytes()
+        cost["bytes_between_stations"] += stage.rows_handed_on * samples * self._wall_bytes()
         cost["samples_per_second"] = round(samples * epoch / max(cost["train_seconds"], 1e-9), 1)
         cost["evaluation_seconds"] += round(time.perf_counter() - began, 4)
         self.record["epochs"] = epoch
@@ -371,11 +389,13 @@ class Run:
     def _finish(self) -> None:
         validation, test = self.data.validation, self.data.test
         if len(validation):
-            self.record["validation_error"] = evaluate.errors(self.row, validation.x, validation.y)
+            self.record["validation_error"] = evaluate.errors(
+                self.row, validation.x, validation.y, self._trained
+            )
         if len(test):
-            self.record["test_error"] = evaluate.errors(self.row, test.x, test.y)
+            self.record["test_error"] = evaluate.errors(self.row, test.x, test.y, self._trained)
             self.record["confusion"] = evaluate.confusion(
-                self.row, test.x, test.y, self.data.classes
+                self.row, test.x, test.y, self.data.classes, self._trained
             )
         self.record["status"] = "finished"
         self.record["ended"] = now()

@@ -13,11 +13,9 @@ the next stage is asked for.
 B = samples of a batch, N = training samples, V = views of a sample.
 """
 
-import math
-import os
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +23,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
-from . import readouts
+from . import prefix, readouts
 from .errors import BadInput
 from .local import Algorithm, Station, Streams, walk
 from .row import Row
@@ -40,16 +38,19 @@ class Stage:
 
     ``step`` takes the indices [B] of a batch. ``trained`` is how many cells of the row have learned
     once the stage has begun: later ones are still as drawn, and no readout should count them.
-    ``passes`` is how many rows a sample costs in forward passes; ``handed_on`` the rows a sample
-    sends over each wall.
+
+    Costs are counted in *passes*, rows of a sample that go forward through the whole row (a row
+    through one of four cells is a quarter), and in bytes handed on from station to station.
     """
 
     name: str
     stations: tuple[Station, ...]
     step: Callable[[Tensor], Losses]
     trained: int
-    passes: int
-    handed_on: int
+    passes: float  # of each epoch
+    passes_before: float = 0.0  # once, before the stage: frozen outputs are computed
+    rows_handed_on: int = 0  # of each sample and epoch, over every wall
+    bytes_before: int = 0  # once, before the stage: frozen outputs are handed on
 
 
 Schedule = Callable[[Row, Tensor, Tensor, Generator], Iterator[Stage]]
@@ -71,7 +72,7 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
         ins = algorithm.streams(bx, by, rng, scores)
         if algorithm.hints == "none":
             for station, seen, outs in walk(stations, ins):
-                losses[station.name] = _total(station.update(algorithm, seen, outs))
+                losses |= _summed(station, station.update(algorithm, seen, outs))
             return losses
         seen_outs = list(walk(stations, ins))
         told = [algorithm.tell(outs) for _, _, outs in seen_outs]
@@ -79,12 +80,12 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
             others = told[:i] + (told[i + 1 :] if algorithm.hints == "all" else [])
             spoken = [t for t in others if t is not None]
             hint = torch.stack(spoken) if spoken else None
-            losses[station.name] = _total(station.update(algorithm, seen, outs, hint))
+            losses |= _summed(station, station.update(algorithm, seen, outs, hint))
         return losses
 
-    streams = _streams(algorithm)
-    passes = streams + (1 if row.readout else 0)
-    return iter([Stage("cells", tuple(row.everyone), step, len(stations), passes, streams)])
+    passes = algorithm.count + (1 if row.readout else 0)
+    stage = Stage("cells", tuple(row.everyone), step, len(stations), passes)
+    return iter([replace(stage, rows_handed_on=algorithm.count)])
 
 
 def greedy(
@@ -104,6 +105,8 @@ def greedy(
     sample has the frozen cells run again at each step instead.
     """
     _serve("greedy", row, hints=("none",))
+    if folder is not None and not folder.is_dir():
+        raise BadInput(f"greedy stores outputs of frozen cells in {folder}, and that is no folder")
     if row.algorithm.asks_scores:
         raise BadInput(
             "the schedule greedy can't draw hard negatives: they need the scores of a readout that "
@@ -116,44 +119,73 @@ def greedy(
 def _greedy(
     row: Row, x: Tensor, y: Tensor, rng: Generator, budget: float, folder: Path | None
 ) -> Iterator[Stage]:
-    algorithm, streams = row.algorithm, _streams(row.algorithm)
+    algorithm, cells = row.algorithm, len(row.stations)
     viewed = type(algorithm).streams is Algorithm.streams
     store: Tensor | None = None  # [V, N, *F], what the last frozen cell answers to every view
     with tempfile.TemporaryDirectory(dir=folder, prefix="frozen-") as scratch:
-        keep = partial(_allocate, budget=budget, folder=Path(scratch))
+        keep = partial(prefix.allocate, budget=budget, folder=Path(scratch))
         for number, station in enumerate(row.stations):
-
-            def step(
-                index: Tensor,
-                number: int = number,
-                station: Station = station,
-                store: Tensor | None = store,
-            ) -> Losses:
-                if store is not None:
-                    which = algorithm.draw(y[index], rng, None)
-                    target = y[index] if algorithm.targets else None
-                    picked = which.flatten(), index.repeat(len(which))
-                    rows = store[tuple(i.to(store.device) for i in picked)]
-                    ins = Streams(rows.to(x.device), len(which), target)
-                else:
-                    ins = algorithm.streams(x[index], y[index], rng, None)
-                    for frozen in row.cells[:number]:
-                        with torch.no_grad():
-                            ins = Streams(frozen(ins.rows), ins.count, ins.target)
-                outs = station.forward(ins)
-                return {station.name: _total(station.update(algorithm, ins, outs))}
-
-            passes = streams if viewed else streams * (number + 1)
-            yield Stage(station.name, (station,), step, number + 1, passes, 0)
-            if viewed and number + 1 < len(row.stations):
-                store = _advance(station, algorithm, x, store, keep)
+            if store is None:
+                see = partial(_through, row, number, x, y, rng)
+                stage = Stage(
+                    name=station.name,
+                    stations=(station,),
+                    step=partial(_learn_alone, algorithm, station, see),
+                    trained=number + 1,
+                    passes=algorithm.count * (number + 1) / cells,
+                )
+            else:
+                see = partial(_pick, algorithm, store, x.device, y, rng)
+                stage = Stage(
+                    name=station.name,
+                    stations=(station,),
+                    step=partial(_learn_alone, algorithm, station, see),
+                    trained=number + 1,
+                    passes=algorithm.count / cells,
+                    passes_before=algorithm.views / cells,
+                    bytes_before=store.numel() * store.element_size(),
+                )
+            yield stage
+            if viewed and number + 1 < cells:
+                store = prefix.advance(station.cell, algorithm, x, store, keep)
         if row.readout is not None:
-            yield _readout_stage(row, x, y, keep)
+            yield _readout_stage(row, x, y, keep, trained=cells)
+
+
+def _through(row: Row, number: int, x: Tensor, y: Tensor, rng: Generator, index: Tensor) -> Streams:
+    """What cell ``number`` sees of a batch, the frozen cells before it run again."""
+    ins = row.algorithm.streams(x[index], y[index], rng, None)
+    for frozen_cell in row.cells[:number]:
+        with torch.no_grad():
+            ins = replace(ins, rows=frozen_cell(ins.rows))
+    return ins
+
+
+def _pick(
+    algorithm: Algorithm,
+    store: Tensor,
+    device: torch.device,
+    y: Tensor,
+    rng: Generator,
+    index: Tensor,
+) -> Streams:
+    """What a cell sees of a batch, picked from the stored answers of the cell before it."""
+    which = algorithm.draw(y[index], rng, None)
+    picked = which.flatten(), index.repeat(len(which))
+    rows = store[tuple(i.to(store.device) for i in picked)]
+    return Streams(rows.to(device), len(which), y[index] if algorithm.targets else None)
+
+
+def _learn_alone(
+    algorithm: Algorithm, station: Station, see: Callable[[Tensor], Streams], index: Tensor
+) -> Losses:
+    ins = see(index)
+    outs = station.forward(ins)
+    return _summed(station, station.update(algorithm, ins, outs))
 
 
 def backprop(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
     """End-to-end backprop through the same cells: the readout's cross-entropy, no wall."""
-    _serve("backprop", row, hints=("none", "earlier", "all"))
     if row.readout is None:
         raise BadInput("the schedule backprop trains on a linear readout's loss: give the row one")
     head, algorithm = row.readout, row.algorithm
@@ -176,39 +208,54 @@ def backprop(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
             optimizer.step()
         return {head.name: loss.detach()}
 
-    return iter([Stage("cells", tuple(row.everyone), step, len(row.stations), 1, 0)])
+    return iter([Stage("cells", tuple(row.everyone), step, len(row.stations), passes=1)])
 
 
 def frozen(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
     """Cells as they were drawn, and a readout that learns on them: the control of every claim."""
     if row.readout is None:
         raise BadInput("the schedule frozen trains nothing but a linear readout: give the row one")
-    # When the stage is asked for, not before: its features cost a pass over the data.
-    return (_readout_stage(row, x, y, keep) for keep in (_allocate,))
+    return _frozen(row, x, y)
+
+
+def _frozen(row: Row, x: Tensor, y: Tensor) -> Iterator[Stage]:
+    yield _readout_stage(row, x, y, prefix.allocate, trained=0)
+
+
+def _readout_stage(row: Row, x: Tensor, y: Tensor, keep: prefix.Keep, *, trained: int) -> Stage:
+    """The linear readout alone, on features of frozen cells that are computed once."""
+    head = row.readout
+    assert head is not None
+    stored = prefix.features(row, x, keep)
+
+    def step(index: Tensor) -> Losses:
+        rows = stored[index.to(stored.device)].to(x.device)
+        loss, _ = readouts.learn(head, rows, y[index])
+        return {head.name: loss}
+
+    return Stage("readout", (head,), step, trained, passes=0, passes_before=1)
 
 
 def _serve(name: str, row: Row, hints: tuple[str, ...]) -> None:
-    """Refuse an algorithm whose cells must be told more than this schedule can tell them."""
-    wanted = row.algorithm.hints
-    if wanted not in hints:
+    """Refuse an algorithm whose cells need more than this schedule can give them."""
+    algorithm = row.algorithm
+    called = type(algorithm).__name__
+    if algorithm.hints not in hints:
         raise BadInput(
-            f"the schedule {name} can't serve {type(row.algorithm).__name__}: its cells need hints "
-            f"from {wanted} other cells, and {name} serves {' or '.join(hints)}. "
+            f"the schedule {name} can't serve {called}: its cells need hints from "
+            f"{algorithm.hints} other cells, and {name} serves {' or '.join(hints)}. "
             "Take the schedule simultaneous"
         )
-    if row.algorithm.asks_scores and row.readout is None:
+    if not algorithm.local:
+        raise BadInput(
+            f"the schedule {name} can't serve {called}: it gives no cell a loss of its own. "
+            "Take the schedule backprop or frozen"
+        )
+    if algorithm.asks_scores and row.readout is None:
         raise BadInput(
             "hard negatives are drawn from the scores of a linear readout, and this row has none: "
             "give it one, or take uniform wrong labels (negatives=wrong)"
         )
-
-
-def _streams(algorithm: Algorithm) -> int:
-    """S, found by a dry draw on two samples of class 0."""
-    scores = torch.zeros(2, max(algorithm.candidates, 1))
-    if type(algorithm).streams is not Algorithm.streams:
-        return 1
-    return len(algorithm.draw(torch.zeros(2, dtype=torch.long), Generator(), scores))
 
 
 def _read(row: Row, x: Tensor, y: Tensor) -> tuple[Losses, Tensor | None]:
@@ -221,94 +268,9 @@ def _read(row: Row, x: Tensor, y: Tensor) -> tuple[Losses, Tensor | None]:
     return {row.readout.name: loss}, scores
 
 
-def _total(losses: Losses) -> Tensor:
-    if not losses:
-        raise BadInput(
-            "a cell can't learn by itself under an algorithm that gives it no loss (as Clean): "
-            "take the schedule backprop or frozen"
-        )
-    return torch.stack(list(losses.values())).sum()
-
-
-_CHUNK = 1000  # samples a pass when whole data sets go through frozen cells
-
-
-@torch.no_grad()
-def _advance(
-    station: Station,
-    algorithm: Algorithm,
-    x: Tensor,
-    store: Tensor | None,
-    keep: Callable[[tuple[int, ...], torch.dtype, torch.device], Tensor],
-) -> Tensor:
-    """What a frozen cell answers to every view of every sample.  -> [V, N, *F]."""
-    out: Tensor | None = None
-    for which in range(algorithm.views):
-        for at in range(0, len(x), _CHUNK):
-            if store is None:
-                part = x[at : at + _CHUNK]
-                rows = algorithm.view(part, torch.full((len(part),), which, device=x.device))
-            else:
-                rows = store[which, at : at + _CHUNK].to(x.device)
-            h = station.cell(rows)
-            if out is None:
-                out = keep((algorithm.views, len(x), *h.shape[1:]), h.dtype, x.device)
-            out[which, at : at + _CHUNK] = h
-    assert out is not None
-    return out
-
-
-def _readout_stage(
-    row: Row,
-    x: Tensor,
-    y: Tensor,
-    keep: Callable[[tuple[int, ...], torch.dtype, torch.device], Tensor],
-) -> Stage:
-    """The linear readout alone, on features of frozen cells that are computed once."""
-    head, linear = row.readout, row.linear()
-    assert head is not None
-    assert linear is not None
-    stored: Tensor | None = None
-    for at in range(0, len(x), _CHUNK):
-        seen = readouts.neutral_answers(row.cells, row.algorithm, x[at : at + _CHUNK])
-        features = linear.features(seen)
-        if stored is None:
-            stored = keep((len(x), features.shape[1]), features.dtype, x.device)
-        stored[at : at + _CHUNK] = features
-
-    def step(index: Tensor) -> Losses:
-        assert stored is not None
-        features = stored[index.to(stored.device)].to(x.device)
-        loss, _ = readouts.learn(head, features, y[index])
-        return {head.name: loss}
-
-    return Stage("readout", (head,), step, len(row.stations), 0, 0)
-
-
-def _allocate(
-    shape: tuple[int, ...],
-    dtype: torch.dtype,
-    device: torch.device,
-    budget: float = math.inf,
-    folder: Path | None = None,
-) -> Tensor:
-    """An empty tensor: on the device, or in a file of ``folder`` when over ``budget`` GiB."""
-    numbers = math.prod(shape)
-    size = numbers * torch.empty(0, dtype=dtype).element_size()
-    if size <= budget * 2**30 or folder is None:
-        return torch.empty(shape, dtype=dtype, device=device)
-    handle, name = tempfile.mkstemp(dir=folder, suffix=".bin")
-    try:
-        # Claimed now: a disk that fills up later would end a mapped write with a signal.
-        os.posix_fallocate(handle, 0, size)
-    except OSError as error:
-        raise BadInput(
-            f"storing the outputs of frozen cells needs {size / 2**30:.1f} GiB in {folder}, and "
-            f"that failed ({error.strerror}): free space, or raise the memory budget above that"
-        ) from error
-    finally:
-        os.close(handle)
-    return torch.from_file(name, shared=True, size=numbers, dtype=dtype).view(shape)
+def _summed(station: Station, losses: Losses) -> Losses:
+    """A station's loss under its name; nothing for a cell that was given none."""
+    return {station.name: torch.stack(list(losses.values())).sum()} if losses else {}
 
 
 BY_NAME: dict[str, Schedule] = {

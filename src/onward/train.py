@@ -50,6 +50,9 @@ class Trained:
         return self.scores(x).argmax(1)
 
 
+_DEFAULT = adamw()
+
+
 def fit(
     cells: Sequence[nn.Module],
     algorithm: Algorithm,
@@ -57,8 +60,8 @@ def fit(
     *,
     epochs: int,
     batch: int = 100,
-    optimizer: Maker | None = None,
-    readout: Maker | None = None,
+    optimizer: Maker = _DEFAULT,
+    readout: Maker | None = _DEFAULT,
     read: Sequence[int] | None = None,
     counted: Sequence[int] | None = None,
     schedule: Schedule = simultaneous,
@@ -76,9 +79,10 @@ def fit(
     """Train cells, in place, and a linear readout that learns along.
 
     ``optimizer`` makes each cell's optimiser and ``readout`` the readout's (AdamW at 1e-3 for
-    both); ``read`` are the cells the readout reads, ``counted`` those that count when every label
-    is tried (both: all but the first). ``epochs`` passes of batches of ``batch`` samples, per
-    stage of the schedule; ``rate`` maps (epoch, epochs) to a multiplier of every learning rate.
+    both; ``readout=None`` for no linear readout); ``read`` are the cells that it reads,
+    ``counted`` those that count when every label is tried (both: all but the first). ``epochs``
+    passes of batches of ``batch`` samples, per stage of the schedule; ``rate`` maps (epoch, epochs)
+    to a multiplier of every learning rate.
     ``seed`` decides batch order and negatives; initial weights are the cells' own. With ``out`` a
     folder is left (docs/record.md), and with ``resume=True`` an interrupted run there goes on.
 
@@ -95,15 +99,15 @@ def fit(
     """
     settings = {
         **{"epochs": epochs, "batch": batch, "evaluate_every": evaluate_every},
-        **{"checkpoint_every": checkpoint_every, "rate": rate.__name__},
+        **{"checkpoint_every": checkpoint_every, "rate": getattr(rate, "__name__", repr(rate))},
     }
     row = build_row(
         cells,
         algorithm,
-        optimizer or adamw(),
+        optimizer,
         widths=_widths(cells, algorithm, data),
         classes=data.classes,
-        readout=readout or adamw(),
+        readout=readout,
         read=read,
         counted=counted,
     )

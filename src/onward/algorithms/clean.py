@@ -16,6 +16,11 @@ from ..local import Algorithm, Streams
 class Clean(Algorithm):
     """The batch as it is: S = 1, no label in it."""
 
+    @property
+    def local(self) -> bool:
+        """No cell has a loss."""
+        return False
+
     def losses(
         self, cell: nn.Module, ins: Streams, outs: Streams, hint: Tensor | None
     ) -> Iterator[tuple[str, Tensor]]:

@@ -55,9 +55,15 @@ class ForwardForward(Algorithm):
     label_value: float = 1.0
 
     @property
+    def count(self) -> int:
+        """Positives and negatives."""
+        return 2
+
+    @property
     def asks_scores(self) -> bool:
         """Hard negatives are drawn from the readout's scores."""
-        return bool(getattr(self.negatives, "asks_scores", False))
+        sampler = getattr(self.negatives, "func", self.negatives)  # inside a functools.partial
+        return bool(getattr(sampler, "asks_scores", False))
 
     @property
     def views(self) -> int:
@@ -102,7 +108,7 @@ class ForwardForward(Algorithm):
         """theta for a cell that answers h [B, *F]."""
         if self.theta is not None:
             return self.theta
-        return natural_threshold(self.goodness, h[0].numel())
+        return natural_threshold(self.goodness, *h.shape[1:])
 
     def verdict(self, h: Tensor) -> Tensor:
         """The goodness.  h [B, *F] -> [B]."""

@@ -1,0 +1,96 @@
+"""What the frozen first cells of a row answer, computed once and kept.
+
+A cell that no longer learns answers the same at every epoch, so a greedy schedule needs its answers
+once: to every *view* of every sample, since negatives are drawn anew at each step and a step then
+only picks views. They are kept in memory, or in a memory-mapped file beyond a stated budget.
+
+N = training samples, V = views of a sample, F = a cell's output shape.
+"""
+
+import math
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from .errors import BadInput
+from .local import Algorithm
+from .readouts import neutral_answers
+from .row import Row
+
+Keep = Callable[[tuple[int, ...], torch.dtype, torch.device], Tensor]
+"""Makes an empty tensor of a shape: :func:`allocate` with its budget filled in."""
+
+CHUNK = 1000
+"""Samples a pass when a whole data set goes through frozen cells."""
+
+
+@torch.no_grad()
+def advance(
+    cell: nn.Module, algorithm: Algorithm, x: Tensor, before: Tensor | None, keep: Keep
+) -> Tensor:
+    """A frozen cell's answers to every view of every sample.  -> [V, N, *F].
+
+    ``before`` [V, N, *D] are those of the cell before it; None for the first cell, which sees the
+    samples x [N, *D] themselves.
+    """
+    out: Tensor | None = None
+    for which in range(algorithm.views):
+        for at in range(0, len(x), CHUNK):
+            if before is None:
+                part = x[at : at + CHUNK]
+                rows = algorithm.view(part, torch.full((len(part),), which, device=x.device))
+            else:
+                rows = before[which, at : at + CHUNK].to(x.device)
+            h = cell(rows)
+            if out is None:
+                out = keep((algorithm.views, len(x), *h.shape[1:]), h.dtype, x.device)
+            out[which, at : at + CHUNK] = h
+    assert out is not None
+    return out
+
+
+def features(row: Row, x: Tensor, keep: Keep) -> Tensor:
+    """What a row's linear readout sees of every sample.  x [N, *D] -> [N, F]."""
+    linear = row.linear()
+    assert linear is not None
+    out: Tensor | None = None
+    for at in range(0, len(x), CHUNK):
+        part = linear.features(neutral_answers(row.cells, row.algorithm, x[at : at + CHUNK]))
+        if out is None:
+            out = keep((len(x), part.shape[1]), part.dtype, x.device)
+        out[at : at + CHUNK] = part
+    assert out is not None
+    return out
+
+
+def allocate(
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    device: torch.device,
+    budget: float = math.inf,
+    folder: Path | None = None,
+) -> Tensor:
+    """An empty tensor: on the device, or in a file of ``folder`` when over ``budget`` GiB.
+
+    Raises BadInput where the disk has no room for it.
+    """
+    numbers = math.prod(shape)
+    size = numbers * torch.empty(0, dtype=dtype).element_size()
+    if size <= budget * 2**30 or folder is None:
+        return torch.empty(shape, dtype=dtype, device=device)
+    handle, name = tempfile.mkstemp(dir=folder, suffix=".bin")
+    try:
+        # Claimed now: a disk that fills up later would end a mapped write with a signal.
+        os.posix_fallocate(handle, 0, size)
+    except OSError as error:
+        raise BadInput(
+            f"storing the outputs of frozen cells needs {size / 2**30:.1f} GiB in {folder}, and "
+            f"that failed ({error.strerror}): free space, or raise the memory budget above that"
+        ) from error
+    finally:
+        os.close(handle)
+    return torch.from_file(name, shared=True, size=numbers, dtype=dtype).view(shape)
