@@ -5,19 +5,22 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors.torch import load_file
 from torch import Tensor
 
 from onward import checkpoint, record
 from onward.cli import main
 
-TINY = ("--dataset", "synthetic", "--width", "16", "--cells", "2", "--epochs", "3")
-TINY = (*TINY, "--batch", "60", "--checkpoint_every", "1", "--threads", "1")
+TINY = (
+    *("--dataset", "synthetic", "--width", "16", "--cells", "2", "--epochs", "3"),
+    *("--batch", "60", "--checkpoint_every", "1", "--threads", "1"),
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,12 @@ def program(*words: object, python: Sequence[str] = ("-m", "onward"), **more: An
 def environment(**more: str) -> dict[str, str]:
     """One thread, and no terminal's width."""
     return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100", **more}
+
+
+def save_npz(path: Path | str, arrays: Mapping[str, Any]) -> None:
+    """numpy.savez, with names that are not known beforehand."""
+    save: Any = np.savez
+    save(path, **arrays)
 
 
 def weights(run: Path) -> dict[str, Tensor]:

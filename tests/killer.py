@@ -2,9 +2,10 @@
 
 ``python killer.py PLAN`` reads the plan, a JSON list of [words, folder, moment], and forks a child
 for each, so that what they import is loaded once. A child runs until the moment-th event that
-touches its folder or is a training step, and is killed right there, before the event happens.
-Prints, as JSON, a list of [exit code or -9, events seen]; only a child that came to its end tells
-its events.
+touches its folder or is a training step, and is killed right there, before the event happens. A
+command that begins with "go on" is ``resume`` where there is something to resume, and else ``run``:
+a kill at the very start leaves nothing. Prints, as JSON, a list of [exit code or -9, events seen];
+only a child that came to its end tells its events.
 """
 
 import json
@@ -17,7 +18,6 @@ from typing import Any
 
 from command import TINY
 
-from onward import files
 from onward.cli import main
 from onward.progress import Lines
 
@@ -61,7 +61,10 @@ def _within(words: list[str], folder: str, moment: int | None, told: Any) -> int
         sound_fsync(handle)
 
     setattr(Lines, "step", step)  # noqa: B010
-    setattr(files.os, "fsync", fsync)  # noqa: B010
+    setattr(os, "fsync", fsync)  # noqa: B010
+    if words[0] == "go on":
+        begun = Path(folder, "record.json").exists()
+        words = ["resume", folder] if begun else ["run", *words[1:]]
     sys.addaudithook(count)
     code = main(words)
     json.dump(seen, told)

@@ -1,6 +1,7 @@
 """Whatever is wrong in what a user hands in: exit 2, one line that helps, nothing lost."""
 
 import json
+import os
 import resource
 import shutil
 import socket
@@ -13,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from command import TINY, environment, onward, program, same, weights
+from command import TINY, environment, onward, program, same, save_npz, weights
 from PIL import Image
 
-from onward import data, files, record
+from onward import data, record
 
 RUN = ("run", "ff-digits", *TINY)
 
@@ -212,7 +213,7 @@ def mnist(folder: Path) -> None:
         (lambda f: None, "train-images-idx3-ubyte"),
     ],
 )
-def test_damaged_folders(here: Path, damage: Callable[[Path], None], says: str) -> None:
+def test_damaged_folders(here: Path, damage: Callable[[Path], object], says: str) -> None:
     mnist(here / "mnist")
     damage(here / "mnist")
     done = onward(*RUN, "--dataset", "mnist", "--data", "mnist", "--out", "run")
@@ -240,13 +241,13 @@ NPZ: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("changes", "says"), NPZ)
 def test_damaged_npz(here: Path, changes: dict[str, Any], says: str) -> None:
-    np.savez("own.npz", **arrays(**changes))
+    save_npz("own.npz", arrays(**changes))
     assert says in onward(*RUN, "--data", "own.npz", "--out", "run").complaint
     assert not Path("run").exists()
 
 
 def test_truncated_npz(here: Path) -> None:
-    np.savez("own.npz", **arrays())
+    save_npz("own.npz", arrays())
     Path("own.npz").write_bytes(Path("own.npz").read_bytes()[:5000])
     assert "own.npz" in onward(*RUN, "--data", "own.npz", "--out", "run").complaint
 
@@ -266,7 +267,7 @@ def test_no_network(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_label_wider_than_the_input(here: Path) -> None:
     few = {k: v.reshape(len(v), -1)[:, :5] if k[0] == "x" else v for k, v in arrays().items()}
-    np.savez("narrow.npz", **few)
+    save_npz("narrow.npz", few)
     words = ("--data", "narrow.npz", "--label", "first", "--out", "run")
     said = onward(*RUN, *words).complaint
     assert said.startswith("a label of 10 classes needs 10 inputs to be written over, but a sample")
@@ -325,7 +326,7 @@ def cut(run: Path) -> None:
     path.write_bytes(path.read_bytes()[:700])
 
 
-RECORDS: list[tuple[Callable[[Path], None], str]] = [
+RECORDS: list[tuple[Callable[[Path], object], str]] = [
     (lambda r: (r / "record.json").unlink(), "there is none at"),
     (lambda r: (r / "record.json").write_bytes(b""), "is not a readable record"),
     (lambda r: (r / "record.json").write_bytes(b"\x80\x04K\x01."), "is not a readable record"),
@@ -356,7 +357,7 @@ RECORDS: list[tuple[Callable[[Path], None], str]] = [
 
 
 @pytest.mark.parametrize(("damage", "says"), RECORDS)
-def test_damaged_records(copied: Path, damage: Callable[[Path], None], says: str) -> None:
+def test_damaged_records(copied: Path, damage: Callable[[Path], object], says: str) -> None:
     damage(copied)
     np.save(copied / "x.npy", np.zeros((1, 64), np.float32))
     for words in (["resume"], ["eval"], ["report"]):
@@ -382,7 +383,7 @@ SETTINGS: list[tuple[Callable[[Path], None], str]] = [
 
 
 @pytest.mark.parametrize(("damage", "says"), SETTINGS)
-def test_records_of_another_run(copied: Path, damage: Callable[[Path], None], says: str) -> None:
+def test_records_of_another_run(copied: Path, damage: Callable[[Path], object], says: str) -> None:
     change(copied, status="interrupted")
     damage(copied)
     assert says in onward("resume", copied).complaint
@@ -392,7 +393,7 @@ def test_records_of_another_run(copied: Path, damage: Callable[[Path], None], sa
 def test_resume_refuses_what_is_over_or_not_its_own(copied: Path, tmp_path: Path) -> None:
     assert "holds a finished run, and nothing is left to do" in onward("resume", copied).complaint
     change(copied, status="interrupted")
-    np.savez(tmp_path / "other.npz", **arrays(x_train=np.zeros((600, 1, 8, 8), np.float32)))
+    save_npz(tmp_path / "other.npz", arrays(x_train=np.zeros((600, 1, 8, 8), np.float32)))
     said = onward("resume", copied, "--data", tmp_path / "other.npz").complaint
     assert said.startswith("the data are not those the run began with (synthetic)")
     (copied / "local.json").write_text("[1]")
@@ -401,11 +402,11 @@ def test_resume_refuses_what_is_over_or_not_its_own(copied: Path, tmp_path: Path
 
 def test_eval_and_predict_on_other_shapes(finished: Path, tmp_path: Path) -> None:
     zeros = {"x_train": np.zeros((600, 70), np.float32), "x_test": np.zeros((200, 70), np.float32)}
-    np.savez(tmp_path / "wide.npz", **arrays(**zeros))
+    save_npz(tmp_path / "wide.npz", arrays(**zeros))
     said = onward("eval", finished, "--data", tmp_path / "wide.npz").complaint
     assert "the run was trained on samples (1, 8, 8) of 10 classes, and wide has (70,)" in said
     more = {k: np.arange(len(v)) % 11 if k[0] == "y" else v for k, v in arrays().items()}
-    np.savez(tmp_path / "more.npz", **more)
+    save_npz(tmp_path / "more.npz", more)
     said = onward("eval", finished, "--data", tmp_path / "more.npz").complaint
     assert "and more has (1, 8, 8) of 11" in said
     Image.new("L", (9, 8)).save(tmp_path / "wide.png")
@@ -419,8 +420,8 @@ def test_predict_refuses_what_it_cannot_do(finished: Path, tmp_path: Path) -> No
     words = ("predict", finished / "twin", tmp_path / "x.npy", "--readout", "goodness")
     assert "this run has no readout goodness: it has linear" in onward(*words).complaint
     for out in (tmp_path, tmp_path / "none" / "out.csv", ""):
-        words = ("predict", finished, tmp_path / "x.npy", "--out", out)
-        assert "could not be written" in onward(*words).complaint
+        given = ("predict", finished, tmp_path / "x.npy", "--out", out)
+        assert "could not be written" in onward(*given).complaint
     assert [p.name for p in tmp_path.iterdir()] == ["x.npy"]
 
 
@@ -461,7 +462,7 @@ def test_a_full_disk_costs_only_the_newest_checkpoint(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert onward(*RUN, "--out", "whole").code == 0
-    sound, calls = files.os.fsync, []
+    sound, calls = os.fsync, []
 
     def full(handle: int) -> None:
         calls.append(handle)
@@ -469,7 +470,7 @@ def test_a_full_disk_costs_only_the_newest_checkpoint(
             raise OSError(28, "No space left on device")
         sound(handle)
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     said = onward(*RUN, "--out", "run").complaint
     assert "could not be written (No space left on device)" in said
     assert "the last good one is run/checkpoint/0000000010" in said

@@ -16,6 +16,7 @@ import pytest
 import torch
 from command import TINY, onward, weights
 from safetensors import safe_open
+from safetensors.torch import save as serialise
 from torch import nn
 
 import onward as ow
@@ -63,7 +64,9 @@ def test_a_round_trip(tmp_path: Path) -> None:
         before, after = tensors_of(one), tensors_of(other)
         assert before.keys() == after.keys()
         assert all(before[name].equal(after[name]) for name in before)
-        assert checkpoint._settings(one) == checkpoint._settings(other)
+        settings = (checkpoint._settings(station) for station in (one, other))
+        first, second = (json.dumps(one, sort_keys=True) for one in settings)
+        assert first == second
 
 
 def test_the_last_two_are_kept(tmp_path: Path) -> None:
@@ -226,7 +229,7 @@ def test_a_sound_file_that_begins_like_a_pickle(tmp_path: Path, length: int) -> 
         for number in range(9):
             cell.register_buffer(f"b{number}_{'x' * size}"[: 20 + size], torch.zeros(1))
         station = Station("cell-0", cell, {})
-        content = checkpoint.serialise(checkpoint._tensors(station))
+        content = serialise(checkpoint._tensors(station))
         if content[:2] == length.to_bytes(2, "little"):
             break
     else:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from command import TINY, environment, onward, program, same
+from command import TINY, environment, onward, program, same, save_npz
 from PIL import Image
 
 from onward import data, record
@@ -206,7 +206,7 @@ def test_eval_repeats_the_test_errors(finished: Path, tmp_path: Path) -> None:
     parts = {"train": own.train, "test": own.validation}
     arrays = {f"x_{k}": v.x.numpy() for k, v in parts.items()}
     arrays |= {f"y_{k}": v.y.numpy() for k, v in parts.items()}
-    np.savez(tmp_path / "other.npz", **arrays)
+    save_npz(tmp_path / "other.npz", arrays)
     other = onward("eval", finished, "--data", tmp_path / "other.npz")
     assert "other, 200 test samples" in other.out
     assert f"linear            {100 * made['validation_error']['linear']:6.2f}" in other.out

@@ -6,6 +6,7 @@ slow and obvious on purpose, and in double precision.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,8 @@ N, PIXELS, CLASSES, WIDTH, CELLS = 12, 20, 4, 15, 3
 
 
 def normalised(x: Array) -> Array:
-    return x / (1e-8 + np.sqrt((x**2).mean(axis=1, keepdims=True)))
+    scaled: Array = x / (1e-8 + np.sqrt((x**2).mean(axis=1, keepdims=True)))
+    return scaled
 
 
 def logistic(x: Array) -> Array:
@@ -33,7 +35,8 @@ def logistic(x: Array) -> Array:
 
 def softmax(x: Array) -> Array:
     e = np.exp(x - x.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
+    shares: Array = e / e.sum(axis=1, keepdims=True)
+    return shares
 
 
 class Matlab:
@@ -133,7 +136,8 @@ def test_ten_minibatches_equal_the_matlab(gain: float, monkeypatch: pytest.Monke
     for station in row.everyone:
         station.cell.double()
     x, y = data.train.x.double(), data.train.y
-    weights = [cell.linear.weight.detach().numpy().T.astype(np.float64) for cell in row.cells]
+    cells: list[Any] = row.cells
+    weights = [cell.linear.weight.detach().numpy().T.astype(np.float64) for cell in cells]
     reference = Matlab(weights, gain)
     rng = generator(0, "negatives")
     (stage,) = schedules.simultaneous(row, x, y, rng)
@@ -148,7 +152,7 @@ def test_ten_minibatches_equal_the_matlab(gain: float, monkeypatch: pytest.Monke
         expected = reference.minibatch(x.numpy(), y.numpy(), drawn[-1].numpy())
         np.testing.assert_allclose(logits[-1].numpy(), expected, atol=1e-6, err_msg=str(batch))
         assert (drawn[-1] != y).all()
-    for layer, cell in enumerate(row.cells):
+    for layer, cell in enumerate(cells):
         assert cell.peers is not None
         np.testing.assert_allclose(
             cell.linear.weight.detach().numpy().T, reference.w[layer], atol=1e-7

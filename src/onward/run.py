@@ -167,7 +167,8 @@ class Run:
         self.at = _Position()
         self._stop = False
         self._trained = 0  # cells that have learned
-        self._stages()  # a schedule that can't serve this row says so here
+        # A schedule that can't serve this row says so here, before a folder is made.
+        plan.schedule(self.row, self.x, self.y, self.rng)
 
     def resume(self, saved: checkpoint.Saved) -> None:
         """Go back to a checkpoint: weights, optimisers, generators, position, record."""
@@ -185,7 +186,7 @@ class Run:
         resident = meter.resident_bytes()
         self.record["status"] = "running"
         if self.out is not None:
-            for left in (*self.out.glob(".record.json.*.tmp"), *self.out.glob("frozen-*")):
+            for left in (*self.out.glob(".*.tmp"), *self.out.glob("frozen-*")):
                 shutil.rmtree(left) if left.is_dir() else left.unlink()  # by a killed run
             record.write(self.out / "record.json", self.record)
         try:

@@ -121,7 +121,7 @@ def main(words: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BadInput as error:
-        print(f"onward: {error}", file=sys.stderr)
+        print(f"onward: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("onward: stopped", file=sys.stderr)

@@ -47,8 +47,10 @@ def show(given: argparse.Namespace) -> int:
         table.add_column(heading, overflow="fold", no_wrap=heading == "setting")
     for row in describe(recipe.defaults):
         table.add_row(*row)
-    print()
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    with console.capture() as drawn:  # printed by us: rich ends the process where a reader leaves
+        console.print(table)
+    print("\n" + drawn.get(), end="")
     return 0
 
 
