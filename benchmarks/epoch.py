@@ -12,7 +12,7 @@ import torch
 
 import onward
 from onward import meter, recipes
-from onward.run import Machine
+from onward.plan import Machine
 from onward.schedules import Stage
 from onward.seeds import generator
 

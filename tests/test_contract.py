@@ -45,8 +45,8 @@ from onward.check import (
 from onward.labels import appended
 from onward.local import Algorithm
 from onward.negatives import wrong_label
+from onward.plan import Plan, Training
 from onward.row import Row
-from onward.run import Plan, Training
 from onward.schedules import Losses, Schedule, Stage, simultaneous
 
 CLASSES, INPUTS = 4, 20

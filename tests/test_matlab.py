@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from onward import schedules
 from onward.data import Dataset, Split
 from onward.optimizers import set_rate
+from onward.plan import Plan
 from onward.recipes.forward_forward import ForwardForwardSettings, build
-from onward.run import Plan
 from onward.seeds import generator
 
 Array = NDArray[np.float64]

@@ -9,7 +9,7 @@ from torch import Tensor
 from onward import ForwardForward, Row, build_row, data, fit, generator, schedules, sgd
 from onward.cells import Dense
 from onward.negatives import wrong_label
-from onward.run import Machine
+from onward.plan import Machine
 from onward.schedules import Schedule
 
 CPU = torch.device("cpu")

@@ -239,3 +239,37 @@ def test_a_folder_of_fit_is_resumed_by_its_program_only(tmp_path: Path) -> None:
     assert "was made by onward.fit(), not by a recipe" in said
     assert "was made by onward.fit()" in onward("eval", tmp_path / "run").complaint
     assert onward("report", tmp_path / "run").code == 0
+
+
+def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
+    """The second one is refused by name, and the first one's files stay as they are."""
+    run = tmp_path / "run"
+    program = [sys.executable, "-m", "onward", "run", "ff-digits", *TINY, "--epochs", "2000"]
+    first = subprocess.Popen(
+        [*program, "--out", str(run)], env=environment(), stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (run / "checkpoint").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        done = onward("resume", run)
+        assert done.code == 2
+        assert "another process is at work" in done.err
+    finally:
+        first.send_signal(signal.SIGINT)
+        assert first.wait(60) == 130
+    assert record.read(run)["status"] == "interrupted"
+
+
+def test_the_twin_is_caught_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C before the twin began: resume finishes the run, then runs the twin."""
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        press_after(patch, 3)
+        assert onward("run", "ff-digits", *TINY, "--twin", "--out", run).code == 130
+    assert not (run / "twin").exists()
+    assert onward("resume", run).code == 0
+    assert record.read(run)["status"] == record.read(run / "twin")["status"] == "finished"
+    assert record.read(run / "twin")["settings"]["epochs"] == record.read(run)["epochs"]
+    assert onward("resume", run).code == 2

@@ -27,9 +27,10 @@ from .goodness import Goodness
 from .local import Algorithm, Station, walk
 from .negatives import Negatives
 from .optimizers import sgd
+from .plan import Machine, Plan, Training
 from .record import check, without_times
 from .row import Row, build_row, groups
-from .run import Interrupted, Machine, Plan, Run, Training
+from .run import Interrupted, Run
 from .schedules import Schedule, backprop, simultaneous
 from .seeds import generator
 from .train import new_record

@@ -3,13 +3,13 @@
 B = samples, K = classes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
-from .readouts import every_label, neutral_answers
+from .readouts import answers, every_label, neutral_answers
 from .row import Row
 
 CHUNK = 500  # samples a pass; one with every label tried is K times as many rows
@@ -81,6 +81,25 @@ def _wrong(scores: Tensor, y: Tensor) -> float:
 
 
 @torch.no_grad()
-def dead_units(answers: list[Tensor]) -> list[float]:
-    """Per cell, the fraction of units that are silent on every one of the rows.  [B, *F] each."""
-    return [float((h.flatten(1) <= 0).all(0).double().mean()) for h in answers]
+def probe(row: Row, x: Tensor, y: Tensor, rng: Generator) -> list[dict[str, float]]:
+    """Per cell, the fraction of dead units and what the algorithm measures.  x [B, *D], y [B].
+
+    The streams are drawn as in training, from a generator of their own.
+    """
+    algorithm, head = row.algorithm, row.linear()
+    scores = None
+    if head is not None and algorithm.asks_scores:
+        scores = head(head.features(neutral_answers(row.cells, algorithm, x)))
+    ins = algorithm.streams(x, y, rng, scores)
+    found = []
+    for h in answers(row.cells, ins.rows):
+        measured = algorithm.measures(replace(ins, rows=h))
+        found.append(
+            {"dead_units": dead_units(h), **{name: float(v) for name, v in measured.items()}}
+        )
+    return found
+
+
+def dead_units(h: Tensor) -> float:
+    """The fraction of units that are silent on every row.  h [B, *F]."""
+    return float((h.flatten(1) <= 0).all(0).double().mean())

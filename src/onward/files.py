@@ -1,7 +1,8 @@
 """Writing files so that a reader, or a killed writer, never leaves or finds half of one."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import BadInput
@@ -18,6 +19,31 @@ def write_atomically(path: Path, content: bytes) -> None:
     finally:  # also when Ctrl-C comes in between
         with suppress(OSError):
             beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Nobody else works in this folder meanwhile. Raises BadInput where somebody does.
+
+    The lock goes with the process, so a killed run leaves nothing to clean up.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not a POSIX system: no lock
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise BadInput(
+            f"another process is at work in {folder}: wait for it, or stop it"
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_through(path: Path, content: bytes) -> None:

@@ -15,105 +15,26 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from . import checkpoint, evaluate, meter, record
 from .data import Dataset
-from .errors import BadInput, nearest
-from .local import Streams
-from .optimizers import RateSchedule, constant, set_rate
+from .errors import BadInput
+from .files import alone
+from .optimizers import set_rate
+from .plan import Machine, Plan
 from .progress import Progress, Silent
-from .readouts import answers, neutral_answers
 from .record import Record
-from .row import Row
-from .schedules import Schedule, Stage, greedy
+from .schedules import Stage, greedy
 from .seeds import generator
-
-PROBE = 1000
-"""The first training samples, on which goodness, dead units and training errors are measured."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """How long and how often. ``epochs`` counts passes over the training samples, per stage.
-
-    ``evaluate_every`` epochs the readouts' errors are measured, and always in a stage's last;
-    ``checkpoint_every`` epochs a checkpoint is written, and always in a stage's last.
-    """
-
-    epochs: int
-    batch: int = 100
-    rate: RateSchedule = constant
-    evaluate_every: int = 1
-    checkpoint_every: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "evaluate_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"{name} should be 1 or more, and is {getattr(self, name)}")
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where and how a run computes. ``threads`` None leaves torch's own number."""
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["fp32", "bf16"] = "fp32"
-    threads: int | None = None
-
-    def __post_init__(self) -> None:
-        for name, known in (("device", ("auto", "cpu", "cuda")), ("precision", ("fp32", "bf16"))):
-            if getattr(self, name) not in known:
-                came = getattr(self, name)
-                raise BadInput(f"{name} can't be {came!r}: {nearest(str(came), known)}")
-
-    def resolve(self) -> torch.device:
-        """The device, with the threads set. Raises BadInput for cuda where there is none."""
-        if self.threads is not None:
-            if not 1 <= self.threads <= 1024:
-                raise BadInput(f"threads should be 1 to 1024, and is {self.threads}")
-            torch.set_num_threads(self.threads)
-        # A saturated logistic sends gradients of 1e-40 into matrix products, and a CPU multiplies
-        # such denormals up to a hundred times slower: products took 3x as long until they were
-        # flushed to zero.
-        torch.set_flush_denormal(True)
-        there = torch.cuda.is_available()
-        if self.device == "cuda" and not there:
-            raise BadInput(
-                "device cuda was asked for, and torch finds no CUDA device here: "
-                "take device=cpu or auto"
-            )
-        return torch.device("cuda" if there and self.device != "cpu" else "cpu")
-
-    def arithmetic(self, device: torch.device) -> Any:
-        """The context all cells compute in: bf16 products with fp32 weights, or plain fp32.
-
-        The cast weights are not cached: they change at every step within one context.
-        """
-        return torch.autocast(
-            device.type,
-            torch.bfloat16,
-            enabled=self.precision == "bf16",
-            cache_enabled=False,
-        )
-
-
-@dataclass
-class Plan:
-    """A row, the schedule it learns by, and for how long."""
-
-    row: Row
-    schedule: Schedule
-    training: Training
 
 
 class Interrupted(Exception):
@@ -122,6 +43,10 @@ class Interrupted(Exception):
 
 class Diverged(BadInput):
     """A loss or a weight is no longer a number."""
+
+
+PROBE = 1000
+"""The first training samples, on which goodness, dead units and training errors are measured."""
 
 
 @dataclass
@@ -183,6 +108,10 @@ class Run:
 
     def train(self) -> Record:
         """Train to the end; returns the finished record (and writes it, with a folder)."""
+        with alone(self.out) if self.out is not None else nullcontext():
+            return self._train()
+
+    def _train(self) -> Record:
         resident = meter.resident_bytes()
         self.record["status"] = "running"
         if self.out is not None:
@@ -305,7 +234,8 @@ class Run:
             for key, values in curve.items():
                 if key != "name":
                     values.append(measured.get(key))
-        found = self._errors(stage) if last or at.epoch % self._every == 0 else {}
+        due = last or at.epoch % self.plan.training.evaluate_every == 0
+        found = self._errors(stage) if due else {}
         for name, readout in curves["readouts"].items():
             for split in ("train", "validation"):
                 readout[split].append(found.get((name, split)))
@@ -321,45 +251,22 @@ class Run:
         summary = {name: found.get((name, "validation")) for name in curves["readouts"]}
         self.progress.epoch(at.epoch, summary)
 
-    @property
-    def _every(self) -> int:
-        return self.plan.training.evaluate_every
-
-    @torch.no_grad()
     def _probe(self, epoch: int) -> list[dict[str, float]]:
-        """What the algorithm measures, and dead units, per cell, on the first training samples."""
-        x, y, algorithm = self.x[:PROBE], self.y[:PROBE], self.row.algorithm
         rng = generator(self.record["seed"], "probe", epoch, device=self.device)
-        scores, head = None, self.row.linear()
-        if head is not None and algorithm.asks_scores:
-            scores = head(head.features(neutral_answers(self.row.cells, algorithm, x)))
-        ins = algorithm.streams(x, y, rng, scores)
-        answered = answers(self.row.cells, ins.rows)
-        dead = evaluate.dead_units(answered)
-        return [
-            {
-                "dead_units": dead[i],
-                **{
-                    k: float(v)
-                    for k, v in algorithm.measures(Streams(h, ins.count, ins.target)).items()
-                },
-            }
-            for i, h in enumerate(answered)
-        ]
+        return evaluate.probe(self.row, self.x[:PROBE], self.y[:PROBE], rng)
 
     def _errors(self, stage: Stage) -> dict[tuple[str, str], float]:
-        """(readout, split) -> error, counting cells that have learned."""
+        """(readout, split) -> error, of readouts and cells that have learned."""
         splits = {"train": (self.x[:PROBE], self.y[:PROBE])}
         if len(self.data.validation):
             splits["validation"] = (self.data.validation.x, self.data.validation.y)
-        found = {}
-        for split, (x, y) in splits.items():
-            for name, value in evaluate.errors(self.row, x, y, stage.trained).items():
-                if not isinstance(value, list):
-                    found[name, split] = value
-        if self.row.readout is not None and self.row.readout not in stage.stations:
-            found = {k: v for k, v in found.items() if k[0] != "linear"}  # not trained yet
-        return found
+        untrained = self.row.readout is not None and self.row.readout not in stage.stations
+        return {
+            (name, split): value
+            for split, (x, y) in splits.items()
+            for name, value in evaluate.errors(self.row, x, y, stage.trained).items()
+            if not isinstance(value, list) and not (name == "linear" and untrained)
+        }
 
     def _refuse_divergence(self, stage: Stage, epoch: int) -> None:
         """Stop a run in which a loss or a weight is not a finite number, first cell first."""

@@ -14,10 +14,11 @@ from .data import Dataset
 from .errors import BadInput
 from .local import Algorithm
 from .optimizers import Maker, RateSchedule, adamw, constant
+from .plan import Machine, Plan, Training
 from .progress import Progress
 from .record import SCHEMA, Record, empty_curves
 from .row import Row, build_row
-from .run import Machine, Plan, Run, Training, now
+from .run import Run, now
 from .schedules import Schedule, simultaneous
 
 LOCAL = "local.json"

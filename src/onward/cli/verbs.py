@@ -6,6 +6,7 @@ import io
 import json
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,30 +77,13 @@ def run(given: argparse.Namespace) -> int:
         return 0
     settings, flags = cli_settings.parse(recipe, name, rest)
     out = Path(flags.out or Path("runs", recipe.name, f"seed-{flags.seed}"))
-    code = _train(recipe, name, settings, flags, out)
-    if code == 0 and recipe.twin and flags.twin:
-        twin = recipes.find(recipe.twin)
-        print(f"\n{twin.name}: backprop on the same cells", file=sys.stderr)
-        import dataclasses
-
-        # The same cells and data; how long and how fast it learns are its own.
-        same = [n for n in ("dataset", "width", "cells") if hasattr(settings, n)]
-        shared = {n: getattr(settings, n) for n in same if hasattr(twin.defaults, n)}
-        twin_settings = dataclasses.replace(twin.defaults, **shared)
-        code = _train(twin, recipe.twin, twin_settings, flags, out / "twin")
-        _write_report(out)
-    if code == 0:
-        _say_result(out)
-    return code
-
-
-def _train(recipe: Any, name: str, settings: Any, flags: Any, out: Path) -> int:
+    from ..plan import Machine
     from ..progress import progress_for
     from ..recipes import running
-    from ..run import Interrupted, Machine
 
     machine = Machine(flags.device, flags.precision, flags.threads)
-    try:
+
+    def train() -> None:
         running.start(
             recipe,
             settings,
@@ -109,27 +93,45 @@ def _train(recipe: Any, name: str, settings: Any, flags: Any, out: Path) -> int:
             data_path=flags.data,
             progress=progress_for(sys.stderr),
             name=name,
+            twin=bool(recipe.twin and flags.twin),
         )
-    except Interrupted as error:
-        print(f"onward: {error}; go on with: onward resume {out}", file=sys.stderr)
-        return 130
-    _write_report(out)
-    return 0
+
+    return _see_through(train, out)
 
 
 def resume(given: argparse.Namespace) -> int:
-    """Go on with an interrupted run."""
+    """Go on with an interrupted run, and with its twin where one was asked for."""
+    from ..progress import progress_for
+    from ..recipes import running
+    from ..record import read
+
+    folder: Path = given.folder
+
+    def train() -> None:
+        if read(folder)["status"] != "finished" or not running.twin_waits(folder):
+            running.resume(folder, data_path=given.data, progress=progress_for(sys.stderr))
+
+    return _see_through(train, folder, given.data)
+
+
+def _see_through(train: Callable[[], None], folder: Path, data_path: str | None = None) -> int:
+    """Train, then the twin that waits; report and say what came out. Returns the exit code."""
     from ..progress import progress_for
     from ..recipes import running
     from ..run import Interrupted
 
     try:
-        running.resume(given.folder, data_path=given.data, progress=progress_for(sys.stderr))
+        train()
+        _write_report(folder)
+        if running.twin_waits(folder):
+            print("\nthe twin: backprop on the same cells", file=sys.stderr)
+            running.train_twin(folder, data_path=data_path, progress=progress_for(sys.stderr))
+            _write_report(folder / "twin")
+            _write_report(folder)
     except Interrupted as error:
-        print(f"onward: {error}; go on with: onward resume {given.folder}", file=sys.stderr)
+        print(f"onward: {error}; go on with: onward resume {folder}", file=sys.stderr)
         return 130
-    _write_report(given.folder)
-    _say_result(given.folder)
+    _say_result(folder)
     return 0
 
 

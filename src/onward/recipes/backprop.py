@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from ..data import Dataset
-    from ..run import Plan
+    from ..plan import Plan
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def build(s: BackpropSettings, data: "Dataset", seed: int) -> "Plan":
     from ..cells import Dense
     from ..cells.lengths import BY_NAME as LENGTHS
     from ..optimizers import RATE_SCHEDULES, adamw, sgd
+    from ..plan import Plan, Training
     from ..row import build_row
-    from ..run import Plan, Training
     from ..seeds import generator
     from .limits import above_zero, at_least, zero_or_more
 

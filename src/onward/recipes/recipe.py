@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # kept out of run time, so that recipes can be listed without torch
     from ..data import Dataset
-    from ..run import Plan
+    from ..plan import Plan
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,8 @@ class Recipe:
 
     ``defaults`` is a frozen dataclass of typed settings with the recipe's own values; one of them
     is ``dataset``, the name of its data. ``build`` turns settings, data and a seed into a
-    :class:`onward.run.Plan`. ``twin`` names the backprop recipe on the same cells, if there is one;
-    ``reported`` is what others report for this row, in percent, and who.
+    :class:`onward.plan.Plan`. ``twin`` names the backprop recipe on the same cells, if there is
+    one; ``reported`` is what others report for this row, in percent, and who.
     Anyone's recipe can be run by its ``module:attribute``; nothing is registered.
     """
 

@@ -12,10 +12,10 @@ from .. import checkpoint, data, train
 from ..data import Dataset
 from ..errors import BadInput
 from ..files import write_atomically
+from ..plan import Machine, Plan
 from ..progress import Progress
 from ..record import Record, check, read
-from ..run import Machine, Plan, Run
-from ..train import LOCAL
+from ..run import Run
 from . import find
 from .recipe import Recipe
 
@@ -39,10 +39,12 @@ def start(
     data_path: str | None = None,
     progress: Progress | None = None,
     name: str | None = None,
+    twin: bool = False,
 ) -> Record:
     """Run a recipe from the beginning into the folder ``out``. Returns its record.
 
-    ``name`` is how it was asked for, where that is not its own name (``module:attribute``).
+    ``name`` is how it was asked for, where that is not its own name (``module:attribute``);
+    with ``twin`` the folder remembers that :func:`train_twin` is to follow.
     Raises BadInput before the folder is touched where settings, data or machine can't be used.
     """
     name = name or recipe.name
@@ -60,14 +62,14 @@ def start(
         recipe=name,
         claim=recipe.claim,
         source=recipe.source,
-        command=command(recipe, name, settings, seed, machine),
+        command=command(recipe, name, settings, seed, machine) + (" --twin" if twin else ""),
     )
     run = Run(plan, dataset, machine, record, out, progress)
     train.claim_folder(out, resume=False)
-    if data_path is not None:
-        # Beside the record, not in it: a record may be published, a path of this machine not.
-        about = {"data": str(Path(data_path).resolve())}
-        write_atomically(out / LOCAL, json.dumps(about).encode())
+    # Beside the record, not in it: a record may be published, a path of this machine not.
+    local = {"data": str(Path(data_path).resolve())} if data_path is not None else {}
+    if local or twin:
+        write_atomically(out / train.LOCAL, json.dumps({**local, "twin": twin}).encode())
     return run.train()
 
 
@@ -85,6 +87,11 @@ def resume(
             f"{folder} holds a finished run, and nothing is left to do: "
             f"`onward report {folder}` shows it"
         )
+    if record["status"] == "diverged":
+        raise BadInput(
+            f"{folder} holds a run that diverged, and it would again: start another with a smaller "
+            "learning rate (its last good checkpoint can be evaluated)"
+        )
     recipe, settings = _recipe_of(record, folder)
     machine = _machine_of(record)
     dataset = same_data(folder, record, data_path)
@@ -98,6 +105,47 @@ def resume(
         _refuse_foreign(saved, record)
         run.resume(saved)
     return run.train()
+
+
+def twin_waits(folder: Path) -> bool:
+    """Whether a run was started with its twin, and the twin is not finished."""
+    if not _local(folder).get("twin"):
+        return False
+    twin = folder / "twin"
+    return not (twin / "record.json").exists() or read(twin)["status"] != "finished"
+
+
+def train_twin(
+    folder: Path, *, data_path: str | None = None, progress: Progress | None = None
+) -> Record:
+    """Run, or go on with, backprop on the same cells as the run in ``folder``, into its ``twin``.
+
+    The twin has the run's data, cells, seed and machine, and its epochs and batch where those are
+    not the recipe's own; how fast it learns is its own.
+    """
+    record = read(folder)
+    recipe, settings = _recipe_of(record, folder)
+    if recipe.twin is None:
+        raise BadInput(f"{recipe.name} has no twin")
+    twin, place = find(recipe.twin), folder / "twin"
+    if (place / "record.json").exists():
+        return resume(place, data_path=data_path, progress=progress)
+    shared = {name: getattr(settings, name, None) for name in ("dataset", "width", "cells")}
+    for name in ("epochs", "batch", "evaluate_every", "checkpoint_every"):
+        if getattr(settings, name, None) != getattr(recipe.defaults, name, None):
+            shared[name] = getattr(settings, name)
+    known = {field.name for field in dataclasses.fields(twin.defaults)}
+    shared = {k: v for k, v in shared.items() if k in known and v is not None}
+    return start(
+        twin,
+        dataclasses.replace(twin.defaults, **shared),
+        seed=record["seed"],
+        machine=_machine_of(record),
+        out=place,
+        data_path=data_path or _local(folder).get("data"),
+        progress=progress,
+        name=recipe.twin,
+    )
 
 
 def open_run(folder: Path, *, device: str = "auto", threads: int | None = None) -> Opened:
@@ -197,12 +245,21 @@ def same_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
 
 def run_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
     """The run's data set by name, from ``data_path`` or from where the run read it."""
-    if data_path is None and (folder / LOCAL).exists():
-        try:
-            data_path = str(json.loads((folder / LOCAL).read_bytes())["data"])
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise BadInput(f"{folder / LOCAL} is damaged ({error}): name --data PATH") from error
-    return data.load(record["settings"]["dataset"], data_path)
+    return data.load(record["settings"]["dataset"], data_path or _local(folder).get("data"))
+
+
+def _local(folder: Path) -> dict[str, Any]:
+    """What only this machine needs to know of a run; empty where it left nothing."""
+    path = folder / train.LOCAL
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_bytes())
+        if not isinstance(found, dict) or not isinstance(found.get("data", ""), str):
+            raise ValueError("it is not an object with a path of data")
+    except (ValueError, OSError, RecursionError) as error:
+        raise BadInput(f"{path} is damaged ({error}): remove it, and name --data PATH") from error
+    return found
 
 
 def _begun_again(record: Record, plan: Plan, dataset: Dataset, machine: Machine) -> Record:

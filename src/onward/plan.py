@@ -1,0 +1,85 @@
+"""What to train and how: a plan, and the machine it runs on."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from .errors import BadInput, nearest
+from .optimizers import RateSchedule, constant
+from .row import Row
+from .schedules import Schedule
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long and how often. ``epochs`` counts passes over the training samples, per stage.
+
+    ``evaluate_every`` epochs the readouts' errors are measured, and always in a stage's last;
+    ``checkpoint_every`` epochs a checkpoint is written, and always in a stage's last.
+    """
+
+    epochs: int
+    batch: int = 100
+    rate: RateSchedule = constant
+    evaluate_every: int = 1
+    checkpoint_every: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "evaluate_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"{name} should be 1 or more, and is {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how a run computes. ``threads`` None leaves torch's own number."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, known in (("device", ("auto", "cpu", "cuda")), ("precision", ("fp32", "bf16"))):
+            if getattr(self, name) not in known:
+                came = getattr(self, name)
+                raise BadInput(f"{name} can't be {came!r}: {nearest(str(came), known)}")
+
+    def resolve(self) -> torch.device:
+        """The device, with the threads set. Raises BadInput for cuda where there is none."""
+        if self.threads is not None:
+            if not 1 <= self.threads <= 1024:
+                raise BadInput(f"threads should be 1 to 1024, and is {self.threads}")
+            torch.set_num_threads(self.threads)
+        # A saturated logistic sends gradients of 1e-40 into matrix products, and a CPU multiplies
+        # such denormals up to a hundred times slower: products took 3x as long until they were
+        # flushed to zero.
+        torch.set_flush_denormal(True)
+        there = torch.cuda.is_available()
+        if self.device == "cuda" and not there:
+            raise BadInput(
+                "device cuda was asked for, and torch finds no CUDA device here: "
+                "take device=cpu or auto"
+            )
+        return torch.device("cuda" if there and self.device != "cpu" else "cpu")
+
+    def arithmetic(self, device: torch.device) -> Any:
+        """The context all cells compute in: bf16 products with fp32 weights, or plain fp32.
+
+        The cast weights are not cached: they change at every step within one context.
+        """
+        return torch.autocast(
+            device.type,
+            torch.bfloat16,
+            enabled=self.precision == "bf16",
+            cache_enabled=False,
+        )
+
+
+@dataclass
+class Plan:
+    """A row, the schedule it learns by, and for how long."""
+
+    row: Row
+    schedule: Schedule
+    training: Training
