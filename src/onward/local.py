@@ -37,58 +37,19 @@ class Streams:
 class Algorithm(ABC):
     """What flows through the row, and what each cell makes small on its own.
 
-    A sample can enter the row in several *views*: with each label written into it, or neutral.
-    ``draw`` chooses which views of a batch are its streams. An algorithm whose streams are not
-    views of one sample (mixed images, say) overrides ``streams`` itself.
+    Two methods are the algorithm: ``streams`` and ``losses``. The rest says what it can and what it
+    needs, so that a schedule or a place that can't serve it refuses by name when a run is built;
+    each has a default, and most algorithms change few of them.
     """
-
-    hints: ClassVar[Literal["none", "earlier", "all"]] = "none"
-    """Which other cells a cell must be told about. A schedule that can't serve it refuses."""
-    targets: ClassVar[bool] = False
-    """Whether labels travel with the streams. Else they end in ``streams``."""
-
-    @property
-    def local(self) -> bool:
-        """Whether cells have losses of their own; if not, only backprop can train them."""
-        return True
-
-    @property
-    def count(self) -> int:
-        """S, how many streams a batch makes."""
-        return 1
-
-    @property
-    def asks_scores(self) -> bool:
-        """Whether ``draw`` needs the class scores of the row's readout on this very batch."""
-        return False
-
-    @property
-    def views(self) -> int:
-        """V, in how many views a sample can enter the row."""
-        return 1
-
-    @property
-    def neutral(self) -> int:
-        """The view that carries no label: what a linear readout is shown."""
-        return 0
-
-    @property
-    def candidates(self) -> int:
-        """K where view k says "this is class k", so that every label can be tried; else 0."""
-        return 0
-
-    def view(self, x: Tensor, which: Tensor) -> Tensor:
-        """Sample n as its view number which[n].  x [B, *D], which [B] -> [B, *D]."""
-        return x
-
-    def draw(self, y: Tensor, rng: Generator, scores: Tensor | None) -> Tensor:
-        """The views that make up the streams of one batch.  y [B], scores [B, K] -> [S, B]."""
-        return torch.zeros(1, len(y), dtype=torch.long, device=y.device)
 
     def streams(
         self, x: Tensor, y: Tensor, rng: Generator, scores: Tensor | None = None
     ) -> Streams:
-        """One batch -> the rows that every cell is run on.  x [B, *D], y [B] -> [S*B, *D]."""
+        """One batch -> the rows that every cell is run on.  x [B, *D], y [B] -> [S*B, *D].
+
+        By default the views that ``draw`` chooses. An algorithm whose streams are not views of one
+        sample (two images mixed, say) overrides this.
+        """
         which = self.draw(y, rng, scores)
         rows = x.repeat(len(which), *[1] * (x.dim() - 1))
         return Streams(self.view(rows, which.flatten()), len(which), y if self.targets else None)
@@ -103,6 +64,55 @@ class Algorithm(ABC):
         are two yields, and most algorithms one, of the group "cell". ``hint`` [J, S*B] stacks what
         the J other cells told, in the order of the row; None where J = 0.
         """
+
+    # What it needs.
+
+    hints: ClassVar[Literal["none", "earlier", "all"]] = "none"
+    """Which other cells a cell must be told about."""
+    targets: ClassVar[bool] = False
+    """Whether labels travel with the streams. Else they end in ``streams``."""
+
+    @property
+    def asks_scores(self) -> bool:
+        """Whether ``draw`` needs the class scores of the row's readout on this very batch."""
+        return False
+
+    @property
+    def local(self) -> bool:
+        """Whether cells have losses of their own; if not, only backprop can train them."""
+        return True
+
+    # In which views a sample can enter the row: with each label written into it, or neutral.
+
+    @property
+    def views(self) -> int:
+        """V, how many views of a sample there are."""
+        return 1
+
+    @property
+    def neutral(self) -> int:
+        """The view that carries no label: what a linear readout is shown."""
+        return 0
+
+    @property
+    def candidates(self) -> int:
+        """K where view k says "this is class k", so that every label can be tried; else 0."""
+        return 0
+
+    @property
+    def count(self) -> int:
+        """S, how many streams a batch makes."""
+        return 1
+
+    def view(self, x: Tensor, which: Tensor) -> Tensor:
+        """Sample n as its view number which[n].  x [B, *D], which [B] -> [B, *D]."""
+        return x
+
+    def draw(self, y: Tensor, rng: Generator, scores: Tensor | None) -> Tensor:
+        """The views that make up the streams of one batch.  y [B], scores [B, K] -> [S, B]."""
+        return torch.zeros(1, len(y), dtype=torch.long, device=y.device)
+
+    # What a cell says of its answers.
 
     def tell(self, outs: Streams) -> Tensor | None:
         """What this cell tells the others about each row, [S*B], detached. Most tell nothing."""
