@@ -74,7 +74,7 @@ BACKPROP: dict[str, tuple[str, Any]] = {
     "dataset": ("str", "mnist"),
     "cells": ("int", 3),
     "width": ("int", 1000),
-    "epochs": ("int", 30),
+    "epochs": ("int", 15),
     "batch": ("int", 100),
     "optimizer": ("sgd | adamw", "adamw"),
     "lr": ("float", 0.001),

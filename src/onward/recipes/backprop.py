@@ -33,7 +33,7 @@ class BackpropSettings:
     dataset: str = "mnist"
     cells: int = 3
     width: int = 1000
-    epochs: int = 30
+    epochs: int = 15
     batch: int = 100
     optimizer: Literal["sgd", "adamw"] = "adamw"
     lr: float = 0.001
