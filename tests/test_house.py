@@ -105,3 +105,26 @@ def test_importing_the_package_does_not_wait_for_torch() -> None:
         check=False,
     )
     assert (done.stdout, done.stderr) == ("ok\n", "")
+
+
+def test_results_are_those_of_the_records() -> None:
+    """RESULTS.md and the README's table hold what the committed records say, and nothing else."""
+    from onward.recipes.table import insert
+    from onward.report import markdown
+
+    assert (ROOT / "RESULTS.md").read_text() == markdown(ROOT / "results"), "run `make results`"
+    readme = (ROOT / "README.md").read_text()
+    assert readme == insert(readme, ROOT / "results"), "run `make results`"
+
+
+def test_committed_records_are_whole() -> None:
+    """Each is a finished run of a known recipe, from a clean commit, with its command."""
+    from onward import recipes, record
+
+    for path in sorted((ROOT / "results").glob("*/seed-*.json")):
+        found = record.read(path)
+        assert found["status"] == "finished", path
+        assert found["recipe"] in recipes.NAMES, path
+        assert found["command"].startswith(f"onward run {found['recipe']} "), path
+        assert found["commit"]["clean"] is True, path
+        assert found["test_error"], path

@@ -31,7 +31,8 @@ This file is generated from the records under `results/` by `{COMMAND}`; don't e
 
 Errors are of the last epoch, on the test set, in percent: mean ± sample standard deviation over the
 seeds, then each seed by itself. Validation errors are means over the seeds. Nothing was chosen on
-the test set. The command is the one of the lowest seed.
+the test set. The command is the one of the lowest seed. Training times are of shared machines with
+other work beside them, and comparable within a factor of two at best; `benchmarks/` has ratios.
 """
 
 _COLUMNS = (
