@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 
 demo: $(STAMP)  ## train on embedded digits, beside backprop, and write a report
 	rm -rf runs/demo
-	$(VENV)/bin/onward run ff-digits --twin --out runs/demo
+	$(VENV)/bin/onward run ff-digits --twin --threads 1 --out runs/demo
 
 test: $(STAMP)  ## every test
 	$(VENV)/bin/python -m pytest
