@@ -6,7 +6,7 @@ and that can be placed somewhere else; :func:`wall` is where the gradient stops.
 the package is a choice of cells (``cells/``), of losses (``algorithms/``), of who learns when
 (``schedules.py``) and of how classes are read off (``readouts.py``).
 
-B = samples, S = streams, D = a cell's input shape, F = its output shape, K = classes.
+B = samples, S = streams, V = views, D = a cell's input shape, F = its output shape, K = classes.
 """
 
 from abc import ABC, abstractmethod
@@ -32,6 +32,57 @@ class Streams:
     def split(self) -> tuple[Tensor, ...]:
         """The S streams, [B, *D] each."""
         return self.rows.chunk(self.count)
+
+
+def wall(outs: Streams) -> Streams:
+    """No gradient passes. This is the only ``detach`` between cells in the package."""
+    return replace(outs, rows=outs.rows.detach())
+
+
+class Station:
+    """A cell and one optimiser for each of its parameter groups: the unit that is placed.
+
+    ``forward`` and ``update`` are two halves so that a schedule can run all forwards, exchange
+    hints and only then update: cells that listen to each other cost no second pass.
+    """
+
+    def __init__(self, name: str, cell: nn.Module, optimizers: Mapping[str, Optimizer]):
+        self.name, self.cell, self.optimizers = name, cell, dict(optimizers)
+
+    def forward(self, ins: Streams) -> Streams:
+        """The cell on its streams; the graph holds this cell only.  [S*B, *D] -> [S*B, *F]."""
+        return replace(ins, rows=self.cell(ins.rows))
+
+    def update(
+        self, algorithm: "Algorithm", ins: Streams, outs: Streams, hint: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Every loss of this cell: its own backward, its own step. Returns each group's loss."""
+        losses: dict[str, Tensor] = {}
+        for group, loss in algorithm.losses(self.cell, ins, outs, hint):
+            if group not in self.optimizers:
+                raise BadInput(
+                    f"{type(algorithm).__name__} gave a loss to the group {group!r}, and "
+                    f"{self.name} has {', '.join(self.optimizers)}: yield one of these, or name it "
+                    "in the cell's groups()"
+                )
+            optimizer = self.optimizers[group]
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            losses[group] = loss.detach()
+        return losses
+
+
+def walk(stations: Sequence[Station], ins: Streams) -> Iterator[tuple[Station, Streams, Streams]]:
+    """Forward through a row: (station, what it sees, what it answers), a wall after each.
+
+    What goes on is the answer from before the station's update, if the caller updates it between
+    two steps of the walk.
+    """
+    for station in stations:
+        outs = station.forward(ins)
+        yield station, ins, outs
+        ins = wall(outs)
 
 
 class Algorithm(ABC):
@@ -60,9 +111,11 @@ class Algorithm(ABC):
     ) -> Iterator[tuple[str, Tensor]]:
         """What this cell minimises: (parameter group, scalar) one after another.
 
-        The next loss is asked for after the last one has stepped, so that a critic and a generator
-        are two yields, and most algorithms one, of the group "cell". ``hint`` [J, S*B] stacks what
-        the J other cells told, in the order of the row; None where J = 0.
+        Most algorithms yield one, of the group "cell". The next loss is asked for after the last
+        one has stepped, so that a critic and a generator are two yields; only the last may lead
+        back through ``outs``, whose graph its backward uses up: earlier ones take it detached, or
+        run the cell again. ``hint`` [J, S*B] stacks what the J other cells told, in the order of
+        the row; None where J = 0 (as for the first cell where hints are "earlier").
         """
 
     # What it needs.
@@ -79,7 +132,7 @@ class Algorithm(ABC):
 
     @property
     def local(self) -> bool:
-        """Whether cells have losses of their own; if not, only backprop can train them."""
+        """Whether cells have losses of their own; if not, only backprop moves them."""
         return True
 
     # In which views a sample can enter the row: with each label written into it, or neutral.
@@ -115,7 +168,10 @@ class Algorithm(ABC):
     # What a cell says of its answers.
 
     def tell(self, outs: Streams) -> Tensor | None:
-        """What this cell tells the others about each row, [S*B], detached. Most tell nothing."""
+        """What this cell tells the others about each row, [S*B], detached. Most tell nothing.
+
+        A schedule calls it with the answer from behind the wall.
+        """
         return None
 
     def verdict(self, h: Tensor) -> Tensor:
@@ -125,48 +181,3 @@ class Algorithm(ABC):
     def measures(self, outs: Streams) -> dict[str, Tensor]:
         """Scalars worth a curve in the record, from this cell's outputs on a probe batch."""
         return {}
-
-
-class Station:
-    """A cell and one optimiser for each of its parameter groups: the unit that is placed.
-
-    ``forward`` and ``update`` are two halves so that a schedule can run all forwards, exchange
-    hints and only then update: cells that listen to each other cost no second pass.
-    """
-
-    def __init__(self, name: str, cell: nn.Module, optimizers: Mapping[str, Optimizer]):
-        self.name, self.cell, self.optimizers = name, cell, dict(optimizers)
-
-    def forward(self, ins: Streams) -> Streams:
-        """The cell on its streams; the graph holds this cell only.  [S*B, *D] -> [S*B, *F]."""
-        return replace(ins, rows=self.cell(ins.rows))
-
-    def update(
-        self, algorithm: Algorithm, ins: Streams, outs: Streams, hint: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """Every loss of this cell: its own backward, its own step. Returns each group's loss."""
-        losses: dict[str, Tensor] = {}
-        for group, loss in algorithm.losses(self.cell, ins, outs, hint):
-            optimizer = self.optimizers[group]
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            losses[group] = loss.detach()
-        return losses
-
-
-def walk(stations: Sequence[Station], ins: Streams) -> Iterator[tuple[Station, Streams, Streams]]:
-    """Forward through a row: (station, what it sees, what it answers), a wall after each.
-
-    What goes on is the answer from before the station's update, if the caller updates it between
-    two steps of the walk.
-    """
-    for station in stations:
-        outs = station.forward(ins)
-        yield station, ins, outs
-        ins = wall(outs)
-
-
-def wall(outs: Streams) -> Streams:
-    """No gradient passes. This is the only ``detach`` between cells in the package."""
-    return replace(outs, rows=outs.rows.detach())

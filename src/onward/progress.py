@@ -55,7 +55,8 @@ class Lines:
 
     def epoch(self, epoch: int, summary: dict[str, float | None]) -> None:
         """Print, if it is time."""
-        if time.monotonic() - self.last < self.every and epoch < self.epochs:
+        told = any(value is not None for value in summary.values())
+        if time.monotonic() - self.last < self.every and epoch < self.epochs and not told:
             return
         self.last = time.monotonic()
         left = (self.epochs - epoch) * self.samples
@@ -139,7 +140,8 @@ class _Rate:
 
 
 def _errors(summary: dict[str, float | None]) -> list[str]:
-    return [f"{name} {100 * value:.2f} %" for name, value in summary.items() if value is not None]
+    known = [f"{name} {100 * value:.2f} %" for name, value in summary.items() if value is not None]
+    return ["validation error: " + ", ".join(known)] if known else []
 
 
 def progress_for(stream: TextIO) -> Progress:

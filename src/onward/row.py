@@ -77,7 +77,7 @@ def build_row(
                 raise BadInput(f"{what} names cell {index}, but the row has 0 to {len(cells) - 1}")
     head = None
     if readout is not None:
-        sizes = list(widths) if widths else [int(cell.outputs) for cell in cells]  # type: ignore[arg-type]
+        sizes = list(widths) if widths else [_outputs(cell) for cell in cells]
         linear = LinearReadout([sizes[i] for i in read], classes, read)
         head = Station("readout", linear, {"readout": readout(linear.parameters())})
     return Row(stations, algorithm, head, counted)
@@ -87,3 +87,13 @@ def groups(cell: nn.Module) -> Mapping[str, list[nn.Parameter]]:
     """A cell's parameter groups: ``cell.groups()`` where it has several, else one, "cell"."""
     own = getattr(cell, "groups", None)
     return own() if own is not None else {"cell": list(cell.parameters())}
+
+
+def _outputs(cell: nn.Module) -> int:
+    found = getattr(cell, "outputs", None)
+    if not isinstance(found, int):
+        raise BadInput(
+            f"a linear readout needs the features of every cell, and {type(cell).__name__} has no "
+            "whole number `outputs`: give it one, or say build_row(..., widths=[...])"
+        )
+    return found

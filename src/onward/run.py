@@ -80,6 +80,12 @@ class Run:
                 f"a batch of {training.batch} is larger than the {len(data.train)} training "
                 f"samples: take batch={len(data.train)} or less"
             )
+        tried = plan.row.algorithm.candidates
+        if tried and tried < data.classes:
+            raise BadInput(
+                f"the algorithm knows {tried} classes, and {data.name} has {data.classes}: "
+                f"build it with classes={data.classes}"
+            )
         self.plan, self.data, self.machine, self.record, self.out = plan, data, machine, result, out
         self.row = plan.row
         self.progress = progress or Silent()
@@ -292,7 +298,8 @@ class Run:
     def _measure_memory(self, resident: int) -> None:
         now = meter.peak_bytes(self.device, resident)
         cost = self.record["cost"]
-        cost["peak_memory_bytes"] = max(cost["peak_memory_bytes"] or 0, now)
+        # No growth is no measurement: the process had been larger before this run began.
+        cost["peak_memory_bytes"] = max(cost["peak_memory_bytes"] or 0, now) or None
 
     def _finish(self) -> None:
         validation, test = self.data.validation, self.data.test

@@ -25,7 +25,7 @@ from torch.nn.functional import cross_entropy
 
 from . import prefix, readouts
 from .errors import BadInput
-from .local import Algorithm, Station, Streams, walk
+from .local import Algorithm, Station, Streams, walk, wall
 from .row import Row
 
 Losses = dict[str, Tensor]
@@ -75,7 +75,7 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
                 losses |= _summed(station, station.update(algorithm, seen, outs))
             return losses
         seen_outs = list(walk(stations, ins))
-        told = [algorithm.tell(outs) for _, _, outs in seen_outs]
+        told = [algorithm.tell(wall(outs)) for _, _, outs in seen_outs]
         for i, (station, seen, outs) in enumerate(seen_outs):
             others = told[:i] + (told[i + 1 :] if algorithm.hints == "all" else [])
             spoken = [t for t in others if t is not None]

@@ -94,7 +94,8 @@ def fit(
     >>> data = onward.load("synthetic")
     >>> rng = onward.generator(0, "cells")
     >>> cells = [onward.Dense(64, 100, rng=rng), onward.Dense(100, 100, rng=rng)]
-    >>> run = onward.fit(cells, onward.ForwardForward(data.classes), data, epochs=5, threads=1)
+    >>> algorithm = onward.ForwardForward(data.classes)
+    >>> run = onward.fit(cells, algorithm, data, epochs=20, batch=20, threads=1)
     >>> run.test_error["linear"] < 0.3
     True
     """
@@ -102,6 +103,11 @@ def fit(
         **{"epochs": epochs, "batch": batch, "evaluate_every": evaluate_every},
         **{"checkpoint_every": checkpoint_every, "rate": getattr(rate, "__name__", repr(rate))},
     }
+    if not callable(schedule):
+        raise BadInput(
+            "schedule wants a function of onward.schedules, e.g. schedules.greedy, and "
+            f"{schedule!r} is none"
+        )
     row = build_row(
         cells,
         algorithm,

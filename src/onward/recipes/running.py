@@ -8,6 +8,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import torch
+
 from .. import checkpoint, data, train
 from ..data import Dataset
 from ..errors import BadInput
@@ -51,8 +53,14 @@ def start(
     if seed < 0:
         raise BadInput(f"seed should be 0 or more, and is {seed}")
     machine.resolve()
+    own_file = data_path is not None and Path(data_path).suffix.lower() == ".npz"
     dataset = data.load(settings.dataset, data_path)
     plan = recipe.build(settings, dataset, seed)
+    # A file of one's own is its own name; which named set it replaced does not matter.
+    named = {"dataset": recipe.defaults.dataset} if own_file else {}
+    words = [command(recipe, name, dataclasses.replace(settings, **named), seed, machine)]
+    words += [shlex.join(["--data", Path(str(data_path)).name])] if own_file else []
+    words += ["--twin"] if twin else []
     record = train.new_record(
         plan,
         dataset,
@@ -62,7 +70,7 @@ def start(
         recipe=name,
         claim=recipe.claim,
         source=recipe.source,
-        command=command(recipe, name, settings, seed, machine) + (" --twin" if twin else ""),
+        command=" ".join(words),
     )
     run = Run(plan, dataset, machine, record, out, progress)
     train.claim_folder(out, resume=False)
@@ -173,8 +181,10 @@ def command(recipe: Recipe, name: str, settings: Any, seed: int, machine: Machin
     words += ["--seed", str(seed)]
     for field in dataclasses.fields(machine):
         value = getattr(machine, field.name)
-        if value != field.default:
+        if value != field.default and field.name != "threads":
             words += [f"--{field.name}", str(value)]
+    # Always said: bits depend on it.
+    words += ["--threads", str(machine.threads or torch.get_num_threads())]
     return shlex.join(words)
 
 
@@ -270,8 +280,6 @@ def _begun_again(record: Record, plan: Plan, dataset: Dataset, machine: Machine)
 
 def _blank(record: Record) -> Dataset:
     """Data of the right shape and no content, to rebuild cells without the data at hand."""
-    import torch
-
     about = record["data"]
     split = data.Split(torch.zeros(2, *about["shape"]), torch.zeros(2, dtype=torch.long))
     names = tuple(about["label_names"])

@@ -107,7 +107,7 @@ def _head(record: Record) -> str:
     parts = [
         '<p class="over">Record of a run, <b>onward</b></p>',
         f"<h1>{escape(name_of(record))}</h1>",
-        f'<p class="claim">{escape(record["claim"])}</p>' if record["claim"] else "",
+        f'<p class="claim">{_claim(record)}</p>' if record["claim"] else "",
         f'<p class="soft">Source: {escape(record["source"])}</p>' if record["source"] else "",
         f'<p class="soft">Data: {escape(data["note"])}</p>' if data.get("note") else "",
         f'<ul class="chips"><li class="status{bad}">{escape(status)}</li>{chips}</ul>',
@@ -121,3 +121,8 @@ def _head(record: Record) -> str:
 def _foot(record: Record) -> str:
     version = mapping(record, "versions").get("onward")
     return f"Made by onward {escape(q.text(version))} from record.json in the same folder."
+
+
+def _claim(record: Record) -> str:
+    # A claim is about the recipe's own settings and several seeds, not about any one run of it.
+    return f"The recipe's claim, over its own settings and seeds: {escape(record['claim'])}"
