@@ -28,7 +28,9 @@ def table(folder: Path) -> str:
         mine = [run for run in runs if run.recipe == name]
         reported = find(name).reported if name in NAMES else ""
         cells = [name, _data(mine), _spread(mine, "goodness"), _spread(mine, "linear"), reported]
-        lines.append("| " + " | ".join([*cells, f"`onward run {name}`"]) + " |")
+        # A folder RECIPE-VARIANT holds runs of a recipe with settings of their own.
+        command = f"onward run {name}" if name in NAMES else mine[0].record["command"]
+        lines.append("| " + " | ".join([*cells, f"`{command}`"]) + " |")
     return "\n".join(lines)
 
 
@@ -51,7 +53,8 @@ def _spread(runs: Sequence[Committed], readout: str) -> str:
     if not errors:
         return "–"
     spread = f" ± {statistics.stdev(errors):.2f}" if len(errors) > 1 else ""
-    return f"{statistics.mean(errors):.2f}{spread} ({len(errors)} seeds)"
+    seeds = "1 seed" if len(errors) == 1 else f"{len(errors)} seeds"
+    return f"{statistics.mean(errors):.2f}{spread} ({seeds})"
 
 
 def _has(run: Committed, readout: str) -> bool:
