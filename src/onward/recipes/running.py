@@ -160,7 +160,7 @@ def open_run(folder: Path, *, device: str = "auto", threads: int | None = None) 
     """A run's row with its last checkpoint's weights, ready to evaluate or predict."""
     record = read(folder)
     recipe, settings = _recipe_of(record, folder)
-    machine = Machine(device, "fp32", threads)  # type: ignore[arg-type]
+    machine = Machine(device, "fp32", threads)  # type: ignore[arg-type]  # checked there
     plan = recipe.build(settings, _blank(record), record["seed"])
     saved = checkpoint.load(folder / "checkpoint")
     _refuse_foreign(saved, record)
@@ -239,7 +239,8 @@ def _refuse_foreign(saved: checkpoint.Saved, record: Record) -> None:
 
 def _machine_of(record: Record) -> Machine:
     device = "cpu" if record["machine"]["device"] == "cpu" else "cuda"
-    return Machine(device, record["machine"]["precision"], record["machine"]["threads"])  # type: ignore[arg-type]
+    about = record["machine"]
+    return Machine(device, about["precision"], about["threads"])  # type: ignore[arg-type]  # checked there
 
 
 def same_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
