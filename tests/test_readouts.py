@@ -205,5 +205,5 @@ def test_a_cell_the_row_does_not_have_is_refused_by_name(what: str) -> None:
             sgd(0.1),
             classes=CLASSES,
             readout=sgd(0.1),
-            **{what: [3]},
+            **{what: [3]},  # type: ignore[arg-type]
         )

@@ -104,7 +104,8 @@ def check_cell(cell: nn.Module, shape: Sequence[int]) -> Promises:
     _promise(not missing, f"every parameter is in a group; not {', '.join(missing)}")
     kept = ["an answer does not depend on the rest of the batch", "its state is all in state_dict"]
     normalise: Any = getattr(cell, "normalise", None)
-    if normalise is not None and normalise is not unchanged:
+    keeps = normalise is unchanged or getattr(normalise, "keeps_scale", False)
+    if normalise is not None and not keeps:
         with torch.no_grad():
             _close(cell(7.5 * x), h, "a length-normalised cell ignores the scale of its input")
         kept.append("it ignores the scale of its input")
@@ -269,6 +270,7 @@ def check_settings(recipe: Any) -> Promises:
     else:
         raise BrokenPromise("unknown settings are refused")
     tiny = {"epochs": 2, "width": 24, "batch": 40, "dataset": "synthetic", "cells": 2}
+    tiny |= {"widths": [12, 10]}
     settings = replace(recipe.defaults, **{k: v for k, v in tiny.items() if k in names})
     made = data.load("synthetic")
     again = type(settings)(**asdict(settings))

@@ -39,7 +39,7 @@ def judge(row: Row, x: Tensor, *, labels: bool = True) -> Verdicts:
     tried: list[Tensor] = []
     linear: list[Tensor] = []
     head = row.linear()
-    device = next(row.cells[0].parameters()).device
+    device = next((p.device for s in row.everyone for p in s.cell.parameters()), x.device)
     for at in range(0, len(x), CHUNK):
         part = x[at : at + CHUNK].to(device)
         if labels and row.algorithm.candidates:

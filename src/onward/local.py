@@ -28,6 +28,7 @@ class Streams:
     rows: Tensor  # [S*B, *D], stream after stream
     count: int = 1  # S
     target: Tensor | None = None  # [B], only for algorithms that need labels at every cell
+    original: Tensor | None = None  # [S*B, *D0], only where every cell is to see the row's input
 
     def split(self) -> tuple[Tensor, ...]:
         """The S streams, [B, *D] each."""
@@ -103,7 +104,9 @@ class Algorithm(ABC):
         """
         which = self.draw(y, rng, scores)
         rows = x.repeat(len(which), *[1] * (x.dim() - 1))
-        return Streams(self.view(rows, which.flatten()), len(which), y if self.targets else None)
+        rows = self.view(rows, which.flatten())
+        original = rows if self.originals else None
+        return Streams(rows, len(which), y if self.targets else None, original)
 
     @abstractmethod
     def losses(
@@ -124,6 +127,11 @@ class Algorithm(ABC):
     """Which other cells a cell must be told about."""
     targets: ClassVar[bool] = False
     """Whether labels travel with the streams. Else they end in ``streams``."""
+
+    @property
+    def originals(self) -> bool:
+        """Whether the rows that entered the first cell travel on beside what the cells answer."""
+        return False
 
     @property
     def asks_scores(self) -> bool:

@@ -14,27 +14,38 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from .cells.lengths import rms
+from .cells.lengths import Normalise, rms
 from .local import Algorithm, Station
 
 
 class LinearReadout(nn.Module):
     """Class scores from the answers of the cells ``read``, by position in the row.
 
-    ``widths`` are the features of those cells, in the same order. Starts at 0, no bias.
+    ``widths`` are the features of those cells, in the same order; each answer is normalised by
+    itself (RMS 1 by default). Starts at 0.
 
-    The author's code has output biases and never updates them; here there are none.
+    The author's Forward-Forward code has output biases and never updates them, so there are none
+    by default.
     """
 
-    def __init__(self, widths: Sequence[int], classes: int, read: Sequence[int]):
+    def __init__(
+        self,
+        widths: Sequence[int],
+        classes: int,
+        read: Sequence[int],
+        *,
+        normalise: Normalise = rms,
+        bias: bool = False,
+    ):
         super().__init__()
-        self.read = tuple(read)
-        self.linear = nn.Linear(sum(widths), classes, bias=False)
-        nn.init.zeros_(self.linear.weight)
+        self.read, self.normalise = tuple(read), normalise
+        self.linear = nn.Linear(sum(widths), classes, bias=bias)
+        for parameter in self.linear.parameters():
+            nn.init.zeros_(parameter)
 
     def features(self, answers: Sequence[Tensor]) -> Tensor:
-        """The chosen cells' answers, each scaled to RMS 1, side by side.  -> [B, F]."""
-        return torch.cat([rms(answers[i].flatten(1)) for i in self.read], dim=1)
+        """The chosen cells' answers, each normalised, flat, side by side.  -> [B, F]."""
+        return torch.cat([self.normalise(answers[i]).flatten(1) for i in self.read], dim=1)
 
     def forward(self, features: Tensor) -> Tensor:
         """features [B, F] -> scores [B, K]."""

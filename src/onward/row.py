@@ -1,6 +1,6 @@
 """A row: stations in order, what flows through them, and what reads classes off them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -9,6 +9,8 @@ from .errors import BadInput
 from .local import Algorithm, Station
 from .optimizers import Maker
 from .readouts import LinearReadout
+
+Head = Callable[[Sequence[int], int, Sequence[int]], LinearReadout]
 
 
 @dataclass
@@ -52,18 +54,20 @@ def build_row(
     readout: Maker | None = None,
     read: Sequence[int] | None = None,
     counted: Sequence[int] | None = None,
+    head: Head = LinearReadout,
 ) -> Row:
     """Stations from cells: one optimiser each (one per group for cells with several).
 
     ``readout`` makes the optimiser of a linear softmax on the cells ``read``; None for no linear
     readout. ``read`` and ``counted`` default to all cells but the first (all, in a row of one), as
-    in Hinton 2022. ``widths`` are the cells' output features where they have no ``outputs``.
+    in Hinton 2022. ``widths`` are the cells' output features where they have no ``outputs``;
+    ``head`` makes the readout's module from (widths, classes, read).
     Raises BadInput where a cell is named that the row does not have.
     """
     if not cells:
         raise BadInput("a row needs at least one cell, and none came")
     stations = [
-        Station(f"cell-{i}", cell, {name: optimizer(ps) for name, ps in groups(cell).items()})
+        Station(f"cell-{i}", cell, {name: optimizer(ps) for name, ps in groups(cell).items() if ps})
         for i, cell in enumerate(cells)
     ]
     rest = tuple(range(1, len(cells))) or (0,)
@@ -75,12 +79,12 @@ def build_row(
         for index in chosen:
             if not 0 <= index < len(cells):
                 raise BadInput(f"{what} names cell {index}, but the row has 0 to {len(cells) - 1}")
-    head = None
+    reading = None
     if readout is not None:
         sizes = list(widths) if widths else [_outputs(cell) for cell in cells]
-        linear = LinearReadout([sizes[i] for i in read], classes, read)
-        head = Station("readout", linear, {"readout": readout(linear.parameters())})
-    return Row(stations, algorithm, head, counted)
+        linear = head([sizes[i] for i in read], classes, read)
+        reading = Station("readout", linear, {"readout": readout(linear.parameters())})
+    return Row(stations, algorithm, reading, counted)
 
 
 def groups(cell: nn.Module) -> Mapping[str, list[nn.Parameter]]:

@@ -33,7 +33,7 @@ from .optimizers import set_rate
 from .plan import Machine, Plan
 from .progress import Progress, Silent
 from .record import Record
-from .schedules import Stage, greedy
+from .schedules import Stage, frozen, greedy
 from .seeds import generator
 
 
@@ -138,7 +138,7 @@ class Run:
 
     def _stages(self) -> Iterator[Stage]:
         schedule = self.plan.schedule
-        if self.out is not None and getattr(schedule, "func", schedule) is greedy:
+        if self.out is not None and getattr(schedule, "func", schedule) in (greedy, frozen):
             # Frozen outputs go where the run lives: disk that it may fill.
             schedule = partial(schedule, folder=self.out)  # type: ignore[call-arg]
         return schedule(self.row, self.x, self.y, self.rng)
@@ -293,7 +293,9 @@ class Run:
     def _wall_bytes(self) -> int:
         """Bytes of one row over all walls."""
         itemsize = 2 if self.machine.precision == "bf16" else 4
-        return itemsize * sum(int(cell["outputs"]) for cell in self.record["cells"][:-1])
+        cells = self.record["cells"]
+        beside = int(cells[0]["inputs"]) if self.row.algorithm.originals else 0
+        return itemsize * sum(int(cell["outputs"]) + beside for cell in cells[:-1])
 
     def _measure_memory(self, resident: int) -> None:
         now = meter.peak_bytes(self.device, resident)

@@ -61,10 +61,20 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
 
     Order within a batch, as in the author's MATLAB: neutral pass, readout's step, negatives drawn
     from the scores of before that step, then one pass in which each cell learns and hands on what
-    it answered before it learned.
+    it answered before it learned. Where the stream that the cells learn from is the neutral view
+    itself, the readout learns from that pass, and there is no other.
     """
     _serve("simultaneous", row, hints=("none", "earlier", "all"))
     algorithm, stations = row.algorithm, row.stations
+    one_pass = _one_view(algorithm) and algorithm.hints == "none"
+
+    def together(index: Tensor) -> Losses:
+        losses: Losses = {}
+        answered: list[Tensor] = []
+        for station, seen, outs in walk(stations, algorithm.streams(x[index], y[index], rng)):
+            losses |= _summed(station, station.update(algorithm, seen, outs))
+            answered.append(wall(outs).rows)
+        return losses | _learn_readout(row, answered, y[index])[0]
 
     def step(index: Tensor) -> Losses:
         bx, by = x[index], y[index]
@@ -83,9 +93,17 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
             losses |= _summed(station, station.update(algorithm, seen, outs, hint))
         return losses
 
-    passes = algorithm.count + (1 if row.readout else 0)
-    stage = Stage("cells", tuple(row.everyone), step, len(stations), passes)
+    passes = algorithm.count + (1 if row.readout and not one_pass else 0)
+    run = together if one_pass else step
+    stage = Stage("cells", tuple(row.everyone), run, len(stations), passes)
     return iter([replace(stage, rows_handed_on=algorithm.count)])
+
+
+def _one_view(algorithm: Algorithm) -> bool:
+    """Whether every batch is the one view that there is of each sample."""
+    own = type(algorithm)
+    usual = own.streams is Algorithm.streams and own.draw is Algorithm.draw
+    return usual and algorithm.views == 1 and not algorithm.asks_scores
 
 
 def greedy(
@@ -135,7 +153,7 @@ def _greedy(
                     passes=algorithm.count * (number + 1) / cells,
                 )
             else:
-                see = partial(_pick, algorithm, store, x.device, y, rng)
+                see = partial(_pick, algorithm, store, x, y, rng)
                 stage = Stage(
                     name=station.name,
                     stations=(station,),
@@ -164,7 +182,7 @@ def _through(row: Row, number: int, x: Tensor, y: Tensor, rng: Generator, index:
 def _pick(
     algorithm: Algorithm,
     store: Tensor,
-    device: torch.device,
+    x: Tensor,
     y: Tensor,
     rng: Generator,
     index: Tensor,
@@ -173,7 +191,9 @@ def _pick(
     which = algorithm.draw(y[index], rng, None)
     picked = which.flatten(), index.repeat(len(which))
     rows = store[tuple(i.to(store.device) for i in picked)]
-    return Streams(rows.to(device), len(which), y[index] if algorithm.targets else None)
+    target = y[index] if algorithm.targets else None
+    original = algorithm.view(x[picked[1]], picked[0]) if algorithm.originals else None
+    return Streams(rows.to(x.device), len(which), target, original)
 
 
 def _learn_alone(
@@ -211,15 +231,28 @@ def backprop(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
     return iter([Stage("cells", tuple(row.everyone), step, len(row.stations), passes=1)])
 
 
-def frozen(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
-    """Cells as they were drawn, and a readout that learns on them: the control of every claim."""
+def frozen(
+    row: Row,
+    x: Tensor,
+    y: Tensor,
+    rng: Generator,
+    *,
+    budget: float = 2.0,
+    folder: Path | None = None,
+) -> Iterator[Stage]:
+    """Cells as they were drawn, and a readout that learns on them: the control of every claim.
+
+    Their answers are computed once and kept as under :func:`greedy`.
+    """
     if row.readout is None:
         raise BadInput("the schedule frozen trains nothing but a linear readout: give the row one")
-    return _frozen(row, x, y)
+    return _frozen(row, x, y, budget, folder)
 
 
-def _frozen(row: Row, x: Tensor, y: Tensor) -> Iterator[Stage]:
-    yield _readout_stage(row, x, y, prefix.allocate, trained=0)
+def _frozen(row: Row, x: Tensor, y: Tensor, budget: float, folder: Path | None) -> Iterator[Stage]:
+    with tempfile.TemporaryDirectory(dir=folder, prefix="frozen-") as scratch:
+        keep = partial(prefix.allocate, budget=budget, folder=Path(scratch))
+        yield _readout_stage(row, x, y, keep, trained=0)
 
 
 def _readout_stage(row: Row, x: Tensor, y: Tensor, keep: prefix.Keep, *, trained: int) -> Stage:
@@ -260,11 +293,17 @@ def _serve(name: str, row: Row, hints: tuple[str, ...]) -> None:
 
 def _read(row: Row, x: Tensor, y: Tensor) -> tuple[Losses, Tensor | None]:
     """The readout's step on the neutral pass of one batch, and the scores it had before."""
+    if row.readout is None:
+        return {}, None
+    return _learn_readout(row, readouts.neutral_answers(row.cells, row.algorithm, x), y)
+
+
+def _learn_readout(row: Row, answered: list[Tensor], y: Tensor) -> tuple[Losses, Tensor | None]:
+    """The readout's step on the cells' detached answers, where there is one."""
     linear = row.linear()
     if row.readout is None or linear is None:
         return {}, None
-    seen = readouts.neutral_answers(row.cells, row.algorithm, x)
-    loss, scores = readouts.learn(row.readout, linear.features(seen), y)
+    loss, scores = readouts.learn(row.readout, linear.features(answered), y)
     return {row.readout.name: loss}, scores
 
 

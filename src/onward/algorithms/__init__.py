@@ -2,5 +2,6 @@
 
 from .clean import Clean
 from .forward_forward import ForwardForward
+from .unsupervised import UnsupervisedForwardForward
 
-__all__ = ["Clean", "ForwardForward"]
+__all__ = ["Clean", "ForwardForward", "UnsupervisedForwardForward"]

@@ -1,7 +1,29 @@
 """Cells: modules with a local loss.  x [B, *D] -> h [B, *F]."""
 
+from .adversarial import Adversarial, Critic
+from .autoencoder import AutoEncoder
+from .conv_autoencoder import ConvAutoEncoder
+from .conv_winners import ConvWinners
 from .dense import Dense
-from .lengths import l2, rms, unchanged
+from .lengths import l2, layer_norm, rms, unchanged
+from .noise import Corruption
 from .peers import PeerNorm
+from .standardise import Standardise
+from .untouched import Untouched
 
-__all__ = ["Dense", "PeerNorm", "l2", "rms", "unchanged"]
+__all__ = [
+    "Adversarial",
+    "AutoEncoder",
+    "ConvAutoEncoder",
+    "ConvWinners",
+    "Corruption",
+    "Critic",
+    "Dense",
+    "PeerNorm",
+    "Standardise",
+    "Untouched",
+    "l2",
+    "layer_norm",
+    "rms",
+    "unchanged",
+]

@@ -1,4 +1,7 @@
-"""Recipes: one file is one row of a paper's table, with its claim, its settings and its run."""
+"""Recipes: rows of papers' tables, each with its claim, its settings and its run.
+
+A file holds one row, or the rows of one table that differ in their data and in little else.
+"""
 
 from importlib import import_module
 
@@ -6,7 +9,20 @@ from .. import named
 from ..errors import BadInput, nearest
 from .recipe import Recipe
 
-NAMES = ("bp-digits", "bp-mnist", "ff-digits", "ff-mnist")
+_UFF = ("ae", "dae", "cae", "gan")
+_SETS = ("mnist", "fashion", "cifar10")
+MODULES = {
+    "bp-digits": "bp_digits",
+    "bp-mnist": "bp_mnist",
+    "ff-digits": "ff_digits",
+    "ff-mnist": "ff_mnist",
+    **{f"uff-{cell}-{data}": "uff" for data in _SETS for cell in _UFF},
+    "uff-wta-mnist": "uff",
+    "uff-convwta-mnist": "uff",
+}
+"""Recipe -> the file it is in."""
+
+NAMES = tuple(MODULES)
 
 __all__ = ["NAMES", "Recipe", "find"]
 
@@ -24,6 +40,7 @@ def find(name: str) -> Recipe:
         return found
     if name not in NAMES:
         raise BadInput(f"there is no recipe {name!r}: {nearest(name, NAMES)}")
-    found = import_module("." + name.replace("-", "_"), __name__).recipe
+    module = import_module("." + MODULES[name], __name__)
+    found = module.recipes[name] if hasattr(module, "recipes") else module.recipe
     assert isinstance(found, Recipe)
     return found

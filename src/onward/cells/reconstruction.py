@@ -1,0 +1,72 @@
+"""What a reconstruction is held against, and by which measure.
+
+B = samples, D = the shape of what is restored.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
+
+from ..errors import BadInput, nearest
+from .lengths import Normalise, unchanged
+
+LossName = Literal["mse", "bce"]
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "leaky_relu": lambda x: nn.functional.leaky_relu(x, 0.1),
+    "gelu": nn.functional.gelu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "linear": lambda x: x,
+}
+
+
+def find_activation(name: str) -> Callable[[Tensor], Tensor]:
+    """One of ACTIVATIONS by its name."""
+    if name not in ACTIVATIONS:
+        raise BadInput(f"there is no activation {name!r}: {nearest(name, ACTIVATIONS)}")
+    return ACTIVATIONS[name]
+
+
+def check_loss(loss: str, normalise: Normalise, own_target: bool) -> None:
+    """Refuse a loss that does not exist, and "bce" where the target can't be in [0, 1].
+
+    A layer norm's numbers are signed, and a sigmoid can't restore them (digest UFF-A5, P3).
+    """
+    if loss not in ("mse", "bce"):
+        raise BadInput(f"there is no loss {loss!r}: {nearest(loss, ('mse', 'bce'))}")
+    if loss == "bce" and own_target and normalise is not unchanged:
+        raise BadInput(
+            "the loss bce wants a target in [0, 1], and this cell restores its normalised input: "
+            "take loss=mse, or normalise=unchanged for a first cell on pixels"
+        )
+
+
+def distance(loss: LossName, answer: Tensor, wanted: Tensor) -> Tensor:
+    """Mean over all numbers; ``answer`` are logits where the loss is "bce".  [B, *D] x 2 -> []."""
+    if loss == "mse":
+        return mse_loss(answer, wanted)
+    # Looked at on a CPU only: a GPU would have to be waited for at every step.
+    if wanted.device.type == "cpu" and not (wanted.amin() >= 0 and wanted.amax() <= 1):
+        raise BadInput(
+            f"the loss bce wants targets in [0, 1], and got {float(wanted.amin()):.3g} to "
+            f"{float(wanted.amax()):.3g}: scale the data, or take loss=mse"
+        )
+    return binary_cross_entropy_with_logits(answer, wanted)
+
+
+def restored(loss: LossName, answer: Tensor) -> Tensor:
+    """What a decoder's last layer says, as a sample: logits become probabilities."""
+    return torch.sigmoid(answer) if loss == "bce" else answer
+
+
+def uniform_(layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d, rng: Generator | None) -> None:
+    """Weights and biases uniform within 1/sqrt(fan-in): torch's own law, from a given generator."""
+    transposed = isinstance(layer, nn.ConvTranspose2d)
+    fan_in = layer.weight.transpose(0, 1)[0].numel() if transposed else layer.weight[0].numel()
+    for parameter in layer.parameters():
+        nn.init.uniform_(parameter, -(fan_in**-0.5), fan_in**-0.5, generator=rng)
