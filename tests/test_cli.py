@@ -165,8 +165,9 @@ def test_settings_of_recipes_are_frozen(name: str) -> None:
     assert asdict(recipe.defaults) == {k: own.get(k, v) for k, (_, v) in settings.items()}
     assert all(meaning for *_, meaning in describe(recipe.defaults)), "each setting is explained"
     dests = {action.dest for action in run_parser(recipe, name)._actions} - {"help"}
-    twin = {"twin"} if recipe.twin else set()
-    assert dests == {*RUN_FLAGS.split(), *twin, *settings}
+    switches = {"twin"} if recipe.twin else set()
+    switches |= {"alone"} if recipe.controls else set()
+    assert dests == {*RUN_FLAGS.split(), *switches, *settings}
 
 
 def test_help_needs_no_torch() -> None:

@@ -43,6 +43,8 @@ def show(given: argparse.Namespace) -> int:
     print(f"{given.recipe}\n\nclaim   {recipe.claim}\nsource  {recipe.source}")
     if recipe.twin:
         print(f"twin    {recipe.twin} (backprop on the same cells: --twin)")
+    if recipe.controls:
+        print(f"control {', '.join(recipe.controls)} (run beside it; --alone leaves them out)")
     table = Table(box=None, pad_edge=False)
     for heading in ("setting", "type", "default", "meaning"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "setting")
@@ -56,7 +58,7 @@ def show(given: argparse.Namespace) -> int:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Train a recipe into a folder, with its backprop twin where asked."""
+    """Train a recipe into a folder, with its controls, and its backprop twin where asked."""
     from .. import recipes
     from . import settings as cli_settings
 
@@ -93,14 +95,16 @@ def run(given: argparse.Namespace) -> int:
             data_path=flags.data,
             progress=progress_for(sys.stderr),
             name=name,
-            twin=bool(recipe.twin and flags.twin),
+            beside=running.companions(
+                recipe, settings, twin=flags.get("twin", False), alone=flags.get("alone", False)
+            ),
         )
 
     return _see_through(train, out)
 
 
 def resume(given: argparse.Namespace) -> int:
-    """Go on with an interrupted run, and with its twin where one was asked for."""
+    """Go on with an interrupted run, and with those that are to stand beside it."""
     from ..progress import progress_for
     from ..recipes import running
     from ..record import read
@@ -108,14 +112,14 @@ def resume(given: argparse.Namespace) -> int:
     folder: Path = given.folder
 
     def train() -> None:
-        if read(folder)["status"] != "finished" or not running.twin_waits(folder):
+        if read(folder)["status"] != "finished" or not running.waiting(folder):
             running.resume(folder, data_path=given.data, progress=progress_for(sys.stderr))
 
     return _see_through(train, folder, given.data)
 
 
 def _see_through(train: Callable[[], None], folder: Path, data_path: str | None = None) -> int:
-    """Train, then the twin that waits; report and say what came out. Returns the exit code."""
+    """Train, then the runs that wait beside; report and say what came out. Returns the code."""
     from ..progress import progress_for
     from ..recipes import running
     from ..run import Interrupted
@@ -123,10 +127,13 @@ def _see_through(train: Callable[[], None], folder: Path, data_path: str | None 
     try:
         train()
         _write_report(folder)
-        if running.twin_waits(folder):
-            print("\nthe twin: backprop on the same cells", file=sys.stderr)
-            running.train_twin(folder, data_path=data_path, progress=progress_for(sys.stderr))
-            _write_report(folder / "twin")
+        for name in running.waiting(folder):
+            told = "the twin: backprop on the same cells" if name == "twin" else f"control: {name}"
+            print(f"\n{told}", file=sys.stderr)
+            running.train_beside(
+                folder, name, data_path=data_path, progress=progress_for(sys.stderr)
+            )
+            _write_report(folder / name)
             _write_report(folder)
     except Interrupted as error:
         print(f"onward: {error}; go on with: onward resume {folder}", file=sys.stderr)
@@ -258,16 +265,17 @@ def _write_report(folder: Path, beside: list[Path] | None = None) -> Path:
 
 
 def _say_result(folder: Path) -> None:
-    """The last lines of a run: test errors, the twin's beside them, and where to look."""
+    """The last lines of a run: test errors, its controls' beside them, and where to look."""
     from ..record import read
+    from ..report.records import companions
 
-    runs = [folder, folder / "twin"] if (folder / "twin" / "record.json").exists() else [folder]
     print()
-    for place in runs:
+    for place in (folder, *companions(folder)):
         record = read(place)
         errors = record["test_error"] or {}
         shown = [f"{k} {100 * v:.2f} %" for k, v in errors.items() if not isinstance(v, list)]
         seconds = record["cost"]["train_seconds"]
         name = f"{record['recipe']} on {record['data']['name']}"
-        print(f"{name:<24} test error  {', '.join(shown):<34} {seconds:.1f} s of training")
+        name += "" if place == folder else f", {place.name}"
+        print(f"{name:<36} test error  {', '.join(shown):<34} {seconds:.1f} s of training")
     print(f"report: {folder / 'report.html'}")

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -20,6 +21,9 @@ from ..record import Record, check, read
 from ..run import Run
 from . import find
 from .recipe import Recipe
+
+TWIN = "twin"
+"""The folder of the backprop twin, inside that of its run."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,13 @@ def start(
     data_path: str | None = None,
     progress: Progress | None = None,
     name: str | None = None,
-    twin: bool = False,
+    beside: Sequence[str] = (),
 ) -> Record:
     """Run a recipe from the beginning into the folder ``out``. Returns its record.
 
     ``name`` is how it was asked for, where that is not its own name (``module:attribute``);
-    with ``twin`` the folder remembers that :func:`train_twin` is to follow.
+    ``beside`` are runs, as :func:`companions` names them, that :func:`train_beside` is to make
+    later: the folder remembers them.
     Raises BadInput before the folder is touched where settings, data or machine can't be used.
     """
     name = name or recipe.name
@@ -60,7 +65,7 @@ def start(
     named = {"dataset": recipe.defaults.dataset} if own_file else {}
     words = [command(recipe, name, dataclasses.replace(settings, **named), seed, machine)]
     words += [shlex.join(["--data", Path(str(data_path)).name])] if own_file else []
-    words += ["--twin"] if twin else []
+    words += ["--twin"] if TWIN in beside else []
     record = train.new_record(
         plan,
         dataset,
@@ -76,8 +81,9 @@ def start(
     train.claim_folder(out, resume=False)
     # Beside the record, not in it: a record may be published, a path of this machine not.
     local = {"data": str(Path(data_path).resolve())} if data_path is not None else {}
-    if local or twin:
-        write_atomically(out / train.LOCAL, json.dumps({**local, "twin": twin}).encode())
+    if local or beside:
+        content = {**local, "beside": list(beside)}
+        write_atomically(out / train.LOCAL, json.dumps(content).encode())
     return run.train()
 
 
@@ -115,45 +121,70 @@ def resume(
     return run.train()
 
 
-def twin_waits(folder: Path) -> bool:
-    """Whether a run was started with its twin, and the twin is not finished."""
-    if not _local(folder).get("twin"):
-        return False
-    twin = folder / "twin"
-    return not (twin / "record.json").exists() or read(twin)["status"] != "finished"
+def companions(recipe: Recipe, settings: Any, *, twin: bool, alone: bool) -> tuple[str, ...]:
+    """The runs to make beside one of these settings: its controls, and its twin where asked.
+
+    A run that is itself a control has none.
+    """
+    changed = [dataclasses.replace(settings, **changes) for changes in recipe.controls.values()]
+    controls = () if alone or settings in changed else tuple(recipe.controls)
+    return controls + ((TWIN,) if twin and recipe.twin else ())
 
 
-def train_twin(
-    folder: Path, *, data_path: str | None = None, progress: Progress | None = None
+def waiting(folder: Path) -> list[str]:
+    """Runs that a folder remembers to make beside its own, and that are not finished."""
+    return [
+        name
+        for name in _local(folder).get("beside", ())
+        if not (folder / name / "record.json").exists()
+        or read(folder / name)["status"] != "finished"
+    ]
+
+
+def train_beside(
+    folder: Path, name: str, *, data_path: str | None = None, progress: Progress | None = None
 ) -> Record:
-    """Run, or go on with, backprop on the same cells as the run in ``folder``, into its ``twin``.
+    """Run, or go on with, a control or the twin of the run in ``folder``, into ``folder``/name.
 
-    The twin has the run's data, cells, seed and machine, and its epochs and batch where those are
-    not the recipe's own; how fast it learns is its own.
+    It has the run's data, seed and machine. A control has its settings too, but for what makes it
+    one. The twin, backprop on the same cells, has its cells, and its epochs and batch where those
+    are not the recipe's own; how fast it learns is its own.
     """
     record = read(folder)
     recipe, settings = _recipe_of(record, folder)
-    if recipe.twin is None:
-        raise BadInput(f"{recipe.name} has no twin")
-    twin, place = find(recipe.twin), folder / "twin"
+    place = folder / name
     if (place / "record.json").exists():
         return resume(place, data_path=data_path, progress=progress)
+    if name in recipe.controls:
+        other, called = recipe, record["recipe"]
+        changed = dataclasses.replace(settings, **recipe.controls[name])
+    elif name == TWIN and recipe.twin is not None:
+        other, called = find(recipe.twin), recipe.twin
+        changed = _twin_settings(recipe, settings, other)
+    else:
+        raise BadInput(f"{recipe.name} has no {name} to run beside it")
+    return start(
+        other,
+        changed,
+        seed=record["seed"],
+        machine=_machine_of(record),
+        out=place,
+        data_path=data_path or _local(folder).get("data"),
+        progress=progress,
+        name=called,
+    )
+
+
+def _twin_settings(recipe: Recipe, settings: Any, twin: Recipe) -> Any:
+    if twin.name == recipe.name:
+        return dataclasses.replace(settings, **recipe.twin_changes)
     shared = {name: getattr(settings, name, None) for name in ("dataset", "width", "cells")}
     for name in ("epochs", "batch", "evaluate_every", "checkpoint_every"):
         if getattr(settings, name, None) != getattr(recipe.defaults, name, None):
             shared[name] = getattr(settings, name)
     known = {field.name for field in dataclasses.fields(twin.defaults)}
     shared = {k: v for k, v in shared.items() if k in known and v is not None}
-    return start(
-        twin,
-        dataclasses.replace(twin.defaults, **shared),
-        seed=record["seed"],
-        machine=_machine_of(record),
-        out=place,
-        data_path=data_path or _local(folder).get("data"),
-        progress=progress,
-        name=recipe.twin,
-    )
+    return dataclasses.replace(twin.defaults, **shared, **recipe.twin_changes)
 
 
 def open_run(folder: Path, *, device: str = "auto", threads: int | None = None) -> Opened:
@@ -268,6 +299,9 @@ def _local(folder: Path) -> dict[str, Any]:
         found = json.loads(path.read_bytes())
         if not isinstance(found, dict) or not isinstance(found.get("data", ""), str):
             raise ValueError("it is not an object with a path of data")
+        beside = found.setdefault("beside", [TWIN] if found.get("twin") else [])
+        if not isinstance(beside, list) or any(Path(str(n)).name != n for n in beside):
+            raise ValueError("beside should be a list of folders in this one")
     except (ValueError, OSError, RecursionError) as error:
         raise BadInput(f"{path} is damaged ({error}): remove it, and name --data PATH") from error
     return found
