@@ -82,6 +82,22 @@ def parse(recipe: Recipe, name: str, words: Sequence[str]) -> tuple[Any, Namespa
     return type(recipe.defaults)(**{name: given[name] for name in names}), given
 
 
+def parse_relay(words: Sequence[str]) -> Namespace:
+    """The flags of a relay's later parts, whose settings are in a file.  Raises BadInput."""
+    own = {flag: OWN[flag] for flag in ("data", "out", "device", "precision", "threads")}
+    own["recipe"] = (str | None, None, "a recipe of your own")
+    parser = ArgumentParser(exit_on_error=False, default_env=False, allow_abbrev=False)
+    for flag, (kind, default, meaning) in own.items():
+        parser.add_argument(f"--{flag}", type=kind, default=default, help=meaning)
+    pairs = _flags(words, list(own), "onward relay on latents")
+    for flag, value in pairs:
+        try:
+            parser.parse_args([_word(flag, value)])
+        except (ArgumentError, TypeError, ValueError) as error:
+            raise BadInput(_bad_value(flag, own[flag][0], value)) from error
+    return parser.parse_args([_word(*pair) for pair in pairs])
+
+
 def describe(settings: Any) -> list[tuple[str, str, str, str]]:
     """(name, type, default, meaning) of every setting, the meaning from the class docstring."""
     text = type(settings).__doc__ or ""

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -96,6 +96,11 @@ def resume(
     is finished, damaged, or its data are not those it began with.
     """
     record = read(folder)
+    if record.get("part"):
+        from . import relay
+
+        if record["status"] != "finished" or relay.waits(folder):
+            return relay.resume(folder, data_path=data_path, progress=progress)
     if record["status"] == "finished":
         raise BadInput(
             f"{folder} holds a finished run, and nothing is left to do: "
@@ -106,8 +111,8 @@ def resume(
             f"{folder} holds a run that diverged, and it would again: start another with a smaller "
             "learning rate (its last good checkpoint can be evaluated)"
         )
-    recipe, settings = _recipe_of(record, folder)
-    machine = _machine_of(record)
+    recipe, settings = recipe_of(record, folder)
+    machine = machine_of(record)
     dataset = same_data(folder, record, data_path)
     plan = recipe.build(settings, dataset, record["seed"])
     places = folder / "checkpoint"
@@ -135,7 +140,7 @@ def waiting(folder: Path) -> list[str]:
     """Runs that a folder remembers to make beside its own, and that are not finished."""
     return [
         name
-        for name in _local(folder).get("beside", ())
+        for name in local_of(folder).get("beside", ())
         if not (folder / name / "record.json").exists()
         or read(folder / name)["status"] != "finished"
     ]
@@ -151,7 +156,7 @@ def train_beside(
     are not the recipe's own; how fast it learns is its own.
     """
     record = read(folder)
-    recipe, settings = _recipe_of(record, folder)
+    recipe, settings = recipe_of(record, folder)
     place = folder / name
     if (place / "record.json").exists():
         return resume(place, data_path=data_path, progress=progress)
@@ -167,9 +172,9 @@ def train_beside(
         other,
         changed,
         seed=record["seed"],
-        machine=_machine_of(record),
+        machine=machine_of(record),
         out=place,
-        data_path=data_path or _local(folder).get("data"),
+        data_path=data_path or local_of(folder).get("data"),
         progress=progress,
         name=called,
     )
@@ -190,9 +195,14 @@ def _twin_settings(recipe: Recipe, settings: Any, twin: Recipe) -> Any:
 def open_run(folder: Path, *, device: str = "auto", threads: int | None = None) -> Opened:
     """A run's row with its last checkpoint's weights, ready to evaluate or predict."""
     record = read(folder)
-    recipe, settings = _recipe_of(record, folder)
+    if record.get("part"):
+        raise BadInput(
+            f"{folder} holds one part of a row ({record['part']}), trained at a site of its own, "
+            "and a whole row is wanted"
+        )
+    recipe, settings = recipe_of(record, folder)
     machine = Machine(device, "fp32", threads)  # type: ignore[arg-type]  # checked there
-    plan = recipe.build(settings, _blank(record), record["seed"])
+    plan = recipe.build(settings, blank(record), record["seed"])
     saved = checkpoint.load(folder / "checkpoint")
     _refuse_foreign(saved, record)
     checkpoint.restore(saved, plan.row.everyone, optimizers=False)
@@ -219,24 +229,30 @@ def command(recipe: Recipe, name: str, settings: Any, seed: int, machine: Machin
     return shlex.join(words)
 
 
-def _recipe_of(record: Record, folder: Path) -> tuple[Recipe, Any]:
+def recipe_of(record: Record, folder: Path) -> tuple[Recipe, Any]:
+    """The recipe of a run's record, and its settings."""
     if record["recipe"] is None:
         raise BadInput(
             f"{folder} was made by onward.fit(), not by a recipe: only the program that built its "
             "cells can rebuild them (onward.fit(..., resume=True) goes on with it)"
         )
     recipe = find(record["recipe"])
+    return recipe, settings_of(recipe, record["settings"], str(folder))
+
+
+def settings_of(recipe: Recipe, values: dict[str, Any], where: str) -> Any:
+    """A recipe's settings from JSON. Raises BadInput for names and values that it does not know."""
     known = {field.name for field in dataclasses.fields(recipe.defaults)}
-    if unknown := sorted(record["settings"].keys() - known):
+    if unknown := sorted(values.keys() - known):
         raise BadInput(
-            f"{folder} has settings that {recipe.name} does not know: {', '.join(unknown)}; "
+            f"{where} has settings that {recipe.name} does not know: {', '.join(unknown)}; "
             "it was made by another version"
         )
     kinds = get_type_hints(type(recipe.defaults))
-    for name, value in record["settings"].items():
+    for name, value in values.items():
         if not _fits(value, kinds[name]):
-            raise BadInput(f"{folder}: the record's setting {name} can't be {value!r}")
-    return recipe, dataclasses.replace(recipe.defaults, **record["settings"])
+            raise BadInput(f"{where}: the record's setting {name} can't be {value!r}")
+    return dataclasses.replace(recipe.defaults, **values)
 
 
 def _fits(value: Any, kind: Any) -> bool:
@@ -268,7 +284,8 @@ def _refuse_foreign(saved: checkpoint.Saved, record: Record) -> None:
         )
 
 
-def _machine_of(record: Record) -> Machine:
+def machine_of(record: Record) -> Machine:
+    """The machine settings of a run, for one like it."""
     device = "cpu" if record["machine"]["device"] == "cpu" else "cuda"
     about = record["machine"]
     return Machine(device, about["precision"], about["threads"])  # type: ignore[arg-type]  # checked there
@@ -287,10 +304,10 @@ def same_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
 
 def run_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
     """The run's data set by name, from ``data_path`` or from where the run read it."""
-    return data.load(record["settings"]["dataset"], data_path or _local(folder).get("data"))
+    return data.load(record["settings"]["dataset"], data_path or local_of(folder).get("data"))
 
 
-def _local(folder: Path) -> dict[str, Any]:
+def local_of(folder: Path) -> dict[str, Any]:
     """What only this machine needs to know of a run; empty where it left nothing."""
     path = folder / train.LOCAL
     if not path.exists():
@@ -313,7 +330,7 @@ def _begun_again(record: Record, plan: Plan, dataset: Dataset, machine: Machine)
     return train.new_record(plan, dataset, machine, record["seed"], record["settings"], **fixed)
 
 
-def _blank(record: Record) -> Dataset:
+def blank(record: Mapping[str, Any]) -> Dataset:
     """Data of the right shape and no content, to rebuild cells without the data at hand."""
     about = record["data"]
     split = data.Split(torch.zeros(2, *about["shape"]), torch.zeros(2, dtype=torch.long))
