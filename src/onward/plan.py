@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import torch
 
+from .allocator import keep_freed_memory
 from .errors import BadInput, nearest
 from .optimizers import RateSchedule, constant
 from .row import Row
@@ -51,6 +52,7 @@ class Machine:
             if not 1 <= self.threads <= 1024:
                 raise BadInput(f"threads should be 1 to 1024, and is {self.threads}")
             torch.set_num_threads(self.threads)
+        keep_freed_memory()
         # A saturated logistic sends gradients of 1e-40 into matrix products, and a CPU multiplies
         # such denormals up to a hundred times slower: products took 3x as long until they were
         # flushed to zero.
