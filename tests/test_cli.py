@@ -111,6 +111,7 @@ UNSUPERVISED: dict[str, tuple[str, Any]] = {
     "critic": ("int", 500),
     "kernel": ("int", 3),
     "pool": ("int", 2),
+    "stride": ("int | null", None),
     "decoder_kernel": ("int", 11),
     "read": ("list of int | null", None),
     "readout_lr": ("float", 0.001),
