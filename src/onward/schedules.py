@@ -23,7 +23,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
-from . import prefix, readouts
+from . import fast, prefix, readouts
 from .errors import BadInput
 from .local import Algorithm, Station, Streams, walk, wall
 from .row import Row
@@ -65,8 +65,11 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
     """
     _serve("simultaneous", row, hints=("none", "earlier", "all"))
     algorithm, stations = row.algorithm, row.stations
+    closed = fast.Steps(row, x, y, rng)
 
     def step(index: Tensor) -> Losses:
+        if closed.apply():
+            return closed.step(index)  # what follows, in closed form
         bx, by = x[index], y[index]
         losses, scores = _read(row, bx, by)
         ins = algorithm.streams(bx, by, rng, scores)
@@ -130,7 +133,7 @@ def _greedy(
                 stage = Stage(
                     name=station.name,
                     stations=(station,),
-                    step=partial(_learn_alone, algorithm, station, see),
+                    step=partial(_learn_alone, row, station, see, fast.Alone(row, station)),
                     trained=number + 1,
                     passes=algorithm.count * (number + 1) / cells,
                 )
@@ -139,7 +142,7 @@ def _greedy(
                 stage = Stage(
                     name=station.name,
                     stations=(station,),
-                    step=partial(_learn_alone, algorithm, station, see),
+                    step=partial(_learn_alone, row, station, see, fast.Alone(row, station)),
                     trained=number + 1,
                     passes=algorithm.count / cells,
                     passes_before=algorithm.views / cells,
@@ -177,11 +180,17 @@ def _pick(
 
 
 def _learn_alone(
-    algorithm: Algorithm, station: Station, see: Callable[[Tensor], Streams], index: Tensor
+    row: Row,
+    station: Station,
+    see: Callable[[Tensor], Streams],
+    closed: fast.Alone,
+    index: Tensor,
 ) -> Losses:
     ins = see(index)
+    if (losses := closed.update(ins)) is not None:
+        return losses
     outs = station.forward(ins)
-    return _summed(station, station.update(algorithm, ins, outs))
+    return _summed(station, station.update(row.algorithm, ins, outs))
 
 
 def backprop(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:

@@ -1,0 +1,223 @@
+"""One dense cell's local update in closed form: no tape, no second gradient, buffers kept.
+
+What :meth:`~onward.local.Station.update` gets from autograd under Forward-Forward, written out for a
+cell h = max(0, z), z = W x_hat + b. Rows keep their length, and the length is taken out of what is
+made of them, which is smaller or passed over anyway:
+
+    x_hat = s x                          x [R, D], s = 1 / length(x) [R]
+    z     = s (x W^T) + b                one product [R, D] x [D, F]
+    g     = a sum_j h_j^p                ``goodness.power``; p = 2, 1
+    u     = +-(g - theta) / T            minus on positives; L = mean softplus(u)
+    c     = dL/dg = +-sigmoid(u) / (R T)
+    d     = dL/dz = c a p h^(p-1) [h>0]  and on positives + lambda push / N, the peer term, which is
+                                         the same number for every row of a unit
+    dL/dW = (s d)^T x                    one product [F, R] x [R, D];  dL/db = (s d)^T (1/s)
+
+Under SGD with momentum mu that last product is made on top of the velocity, v <- mu v + (s d)^T x,
+so the gradient itself is never written; and w <- w (1 - rate decay) - rate v is one pass.
+
+Rounding: sums are taken in another order than autograd's. After several steps weights agree to
+1e-9 in fp64 and, relative to the largest, to 1e-4 in fp32.
+
+R = rows of all streams (the first half positives), N = R / 2, D = inputs, F = units.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+from torch.optim import AdamW, Optimizer
+
+from .algorithms import ForwardForward
+from .cells import Dense, PeerNorm
+from .cells.lengths import TINY, Normalise, l2, rms, unchanged
+from .goodness import power
+from .local import Algorithm, Station
+from .optimizers import DecoupledSGD
+
+
+class Scratch:
+    """Large tensors that are kept from step to step, by name; made anew where one is too small."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Tensor] = {}
+
+    def rows(self, name: str, count: int, width: int, like: Tensor) -> Tensor:
+        """A tensor [count, width] with whatever it last held, of the dtype and device of another."""
+        kept = self._kept.get(name)
+        fits = kept is not None and kept.shape[1] == width and kept.shape[0] >= count
+        if kept is None or not fits or kept.dtype != like.dtype or kept.device != like.device:
+            self._kept[name] = kept = like.new_zeros(count, width)
+        return kept[:count]
+
+
+def inverse_length(norm: Tensor, normalise: Normalise, width: int) -> Tensor:
+    """s of rows whose Euclidean lengths are norm [R]: what a normalisation multiplies by."""
+    if normalise is rms:
+        return (norm * width**-0.5 + TINY).reciprocal_()
+    return (norm + TINY).reciprocal_() if normalise is l2 else torch.ones_like(norm)
+
+
+def plain(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a module is of exactly this class, with nothing hung onto it."""
+    hooks = (module._forward_hooks, module._forward_pre_hooks)
+    hooks += (module._backward_hooks, module._backward_pre_hooks)
+    return type(module) is kind and not any(hooks) and "forward" not in vars(module)
+
+
+def closed_cell(cell: nn.Module, like: Tensor) -> bool:
+    """Whether a cell's answer is that of the file's head, in the dtype and place of ``like``."""
+    if not (isinstance(cell, Dense) and plain(cell, Dense) and plain(cell.linear, nn.Linear)):
+        return False
+    if cell.peers is not None and not plain(cell.peers, PeerNorm):
+        return False
+    weight = cell.linear.weight
+    own = any(cell.normalise is known for known in (rms, l2, unchanged))
+    return own and weight.dtype == like.dtype and weight.device == like.device
+
+
+def closed_loss(algorithm: Algorithm) -> bool:
+    """Whether an algorithm's loss is that of the file's head."""
+    return type(algorithm) is ForwardForward and power(algorithm.goodness, 1) is not None
+
+
+def closed_station(station: Station) -> bool:
+    """Whether a station learns as stations do, by an optimiser known here, all that it has."""
+    if type(station) is not Station or len(station.optimizers) != 1:
+        return False
+    (optimizer,) = station.optimizers.values()
+    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
+        return False
+    if type(optimizer) is DecoupledSGD:
+        other = ("nesterov", "dampening", "weight_decay", "maximize")
+        if any(group[name] for group in optimizer.param_groups for name in other):
+            return False
+    elif type(optimizer) is not AdamW:
+        return False
+    own = {id(p) for p in station.cell.parameters()}
+    moved = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    return own == set(moved) and all(p.requires_grad for p in station.cell.parameters())
+
+
+class Descent:
+    """An optimiser's step on gradients that are summed into where it wants them.
+
+    :meth:`target` first, for every parameter, then :meth:`step`. All that lasts from step to step
+    is the optimiser's own state, in its own form.
+    """
+
+    def __init__(self, optimizer: Optimizer):
+        self.optimizer = optimizer
+        self._moved: dict[nn.Parameter, Tensor] = {}
+
+    def target(self, parameter: nn.Parameter) -> tuple[Tensor, float]:
+        """(t, mu): the step follows mu t + gradient, and that is to be put into t."""
+        momentum = self._momentum(parameter)
+        if momentum == 0:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            self._moved[parameter] = parameter.grad
+            return parameter.grad, 0.0
+        state = self.optimizer.state[parameter]
+        velocity = state.get("momentum_buffer")
+        if velocity is None:
+            velocity = state["momentum_buffer"] = torch.zeros_like(parameter)
+        elif velocity.data_ptr() % 64:
+            # A product may round otherwise where memory is aligned otherwise, as a velocity read
+            # from a checkpoint can be: a resumed run would not be the same, bit for bit.
+            velocity = state["momentum_buffer"] = velocity.clone()
+        parameter.grad = None
+        self._moved[parameter] = velocity
+        return velocity, momentum
+
+    def _momentum(self, parameter: nn.Parameter) -> float:
+        for group in self.optimizer.param_groups:
+            if any(p is parameter for p in group["params"]):
+                return float(group.get("momentum", 0.0))
+        raise KeyError("a parameter of another optimiser")
+
+    def step(self) -> None:
+        """Move every parameter."""
+        if not isinstance(self.optimizer, DecoupledSGD):
+            self.optimizer.step()
+            return
+        for group in self.optimizer.param_groups:
+            # A decay inside a step without momentum is w <- w - rate (v + decay w): decoupled.
+            torch._fused_sgd_(
+                group["params"],
+                [self._moved[p] for p in group["params"]],
+                [],
+                weight_decay=group["decay"],
+                momentum=0.0,
+                lr=group["lr"],
+                dampening=0.0,
+                nesterov=False,
+                maximize=False,
+                is_first_step=False,
+            )
+
+
+class ClosedCell:
+    """The closed forms of one cell. Both streams' activities h and drives z are the caller's."""
+
+    def __init__(self, station: Station, algorithm: ForwardForward):
+        assert isinstance(station.cell, Dense)
+        self.cell, self.algorithm, self.name = station.cell, algorithm, station.name
+        (optimizer,) = station.optimizers.values()
+        self.descent = Descent(optimizer)
+        found = power(algorithm.goodness, self.cell.outputs)
+        assert found is not None
+        self.power, self.factor = found
+
+    @property
+    def weight(self) -> nn.Parameter:
+        """W [F, D]."""
+        return self.cell.linear.weight
+
+    def inverse(self, norm: Tensor) -> Tensor:
+        """s of rows of D numbers whose Euclidean lengths are norm [R]."""
+        return inverse_length(norm, self.cell.normalise, self.cell.inputs)
+
+    def forward(self, x: Tensor, s: Tensor, z: Tensor, h: Tensor) -> Tensor:
+        """Rows x [R, D] with s [R] -> z and h [R, F] filled; returns the lengths of h, [R]."""
+        torch.mm(x, self.weight.T, out=z)
+        return self.rectify(s, z, h)
+
+    def rectify(self, s: Tensor, z: Tensor, h: Tensor) -> Tensor:
+        """The same, from products that stand in z."""
+        torch.addcmul(self.cell.linear.bias, z, s[:, None], out=z)
+        torch.clamp_min(z, 0, out=h)
+        return torch.linalg.vector_norm(h, dim=1)
+
+    def slope(self, s: Tensor, z: Tensor, h: Tensor, norm: Tensor) -> Tensor:
+        """The loss; z becomes s d, and the bias's gradient is in place. ``norm`` is that of h."""
+        rows, half = len(h), len(h) // 2
+        theta, temperature = self.algorithm.threshold(h), self.algorithm.temperature
+        g = self.factor * (norm.square() if self.power == 2 else h.sum(1))
+        u = (g - theta) / temperature
+        u[:half].neg_()
+        loss = softplus(u).mean()
+        c = torch.sigmoid(u).mul_(self.factor * self.power / (rows * temperature)).mul_(s)
+        c[:half].neg_()
+        push = None
+        if self.cell.peers is not None:
+            push = self.cell.peers.push(h[:half]) * (self.cell.peers.strength / half)
+            loss += torch.mv(z[:half], push).sum()
+        if self.power == 2:
+            torch.mul(h, c[:, None], out=z)
+        else:
+            torch.sign(h, out=z).mul_(c[:, None])
+        if push is not None:
+            z[:half].addcmul_(s[:half, None], push)
+        bias, kept = self.descent.target(self.cell.linear.bias)
+        bias.addmv_(z.T, s.reciprocal(), beta=kept)
+        return loss
+
+    def descend(self, z: Tensor, x: Tensor) -> None:
+        """Weight gradient from z = s d [R, F] and rows x [R, D]; then the optimiser's step."""
+        self.gather(z, x)
+        self.descent.step()
+
+    def gather(self, z: Tensor, x: Tensor) -> Tensor:
+        """The weight gradient alone: where it stands, for somebody to add to it."""
+        target, kept = self.descent.target(self.weight)
+        return target.addmm_(z.T, x, beta=kept)
