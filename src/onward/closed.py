@@ -1,8 +1,8 @@
 """One dense cell's local update in closed form: no tape, no second gradient, buffers kept.
 
-What :meth:`~onward.local.Station.update` gets from autograd under Forward-Forward, written out for a
-cell h = max(0, z), z = W x_hat + b. Rows keep their length, and the length is taken out of what is
-made of them, which is smaller or passed over anyway:
+What :meth:`~onward.local.Station.update` gets from autograd under Forward-Forward, written out for
+a cell h = max(0, z), z = W x_hat + b. Rows keep their length, and it is taken out of what is made
+of them, which is gone over anyway:
 
     x_hat = s x                          x [R, D], s = 1 / length(x) [R]
     z     = s (x W^T) + b                one product [R, D] x [D, F]
@@ -42,7 +42,7 @@ class Scratch:
         self._kept: dict[str, Tensor] = {}
 
     def rows(self, name: str, count: int, width: int, like: Tensor) -> Tensor:
-        """A tensor [count, width] with whatever it last held, of the dtype and device of another."""
+        """A tensor [count, width] with whatever it last held, of dtype and device as ``like``."""
         kept = self._kept.get(name)
         fits = kept is not None and kept.shape[1] == width and kept.shape[0] >= count
         if kept is None or not fits or kept.dtype != like.dtype or kept.device != like.device:
@@ -52,27 +52,30 @@ class Scratch:
 
 def inverse_length(norm: Tensor, normalise: Normalise, width: int) -> Tensor:
     """s of rows whose Euclidean lengths are norm [R]: what a normalisation multiplies by."""
-    if normalise is rms:
-        return (norm * width**-0.5 + TINY).reciprocal_()
-    return (norm + TINY).reciprocal_() if normalise is l2 else torch.ones_like(norm)
+    if normalise is unchanged:
+        return torch.ones_like(norm)
+    length = norm * width**-0.5 if normalise is rms else norm
+    return (length + TINY).reciprocal()
+
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def plain(module: nn.Module, kind: type[nn.Module]) -> bool:
     """Whether a module is of exactly this class, with nothing hung onto it."""
-    hooks = (module._forward_hooks, module._forward_pre_hooks)
-    hooks += (module._backward_hooks, module._backward_pre_hooks)
-    return type(module) is kind and not any(hooks) and "forward" not in vars(module)
+    own = vars(module)
+    return type(module) is kind and "forward" not in own and not any(own[name] for name in _HOOKS)
 
 
 def closed_cell(cell: nn.Module, like: Tensor) -> bool:
     """Whether a cell's answer is that of the file's head, in the dtype and place of ``like``."""
-    if not (isinstance(cell, Dense) and plain(cell, Dense) and plain(cell.linear, nn.Linear)):
+    if not (isinstance(cell, Dense) and plain(cell, Dense)):
         return False
-    if cell.peers is not None and not plain(cell.peers, PeerNorm):
+    linear, peers = cell.linear, cell.peers
+    if not plain(linear, nn.Linear) or not (peers is None or plain(peers, PeerNorm)):
         return False
-    weight = cell.linear.weight
-    own = any(cell.normalise is known for known in (rms, l2, unchanged))
-    return own and weight.dtype == like.dtype and weight.device == like.device
+    known = cell.normalise is rms or cell.normalise is l2 or cell.normalise is unchanged
+    return known and linear.weight.dtype == like.dtype and linear.weight.device == like.device
 
 
 def closed_loss(algorithm: Algorithm) -> bool:
@@ -93,9 +96,9 @@ def closed_station(station: Station) -> bool:
             return False
     elif type(optimizer) is not AdamW:
         return False
-    own = {id(p) for p in station.cell.parameters()}
-    moved = [id(p) for group in optimizer.param_groups for p in group["params"]]
-    return own == set(moved) and all(p.requires_grad for p in station.cell.parameters())
+    own = list(station.cell.parameters())
+    moved = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    return moved == {id(p) for p in own} and all(p.requires_grad for p in own)
 
 
 class Descent:
@@ -107,9 +110,9 @@ class Descent:
 
     def __init__(self, optimizer: Optimizer):
         self.optimizer = optimizer
-        self._moved: dict[nn.Parameter, Tensor] = {}
+        self._moved: dict[Tensor, Tensor] = {}
 
-    def target(self, parameter: nn.Parameter) -> tuple[Tensor, float]:
+    def target(self, parameter: Tensor) -> tuple[Tensor, float]:
         """(t, mu): the step follows mu t + gradient, and that is to be put into t."""
         momentum = self._momentum(parameter)
         if momentum == 0:
@@ -129,7 +132,7 @@ class Descent:
         self._moved[parameter] = velocity
         return velocity, momentum
 
-    def _momentum(self, parameter: nn.Parameter) -> float:
+    def _momentum(self, parameter: Tensor) -> float:
         for group in self.optimizer.param_groups:
             if any(p is parameter for p in group["params"]):
                 return float(group.get("momentum", 0.0))
@@ -168,25 +171,21 @@ class ClosedCell:
         assert found is not None
         self.power, self.factor = found
 
-    @property
-    def weight(self) -> nn.Parameter:
-        """W [F, D]."""
-        return self.cell.linear.weight
-
     def inverse(self, norm: Tensor) -> Tensor:
         """s of rows of D numbers whose Euclidean lengths are norm [R]."""
         return inverse_length(norm, self.cell.normalise, self.cell.inputs)
 
     def forward(self, x: Tensor, s: Tensor, z: Tensor, h: Tensor) -> Tensor:
         """Rows x [R, D] with s [R] -> z and h [R, F] filled; returns the lengths of h, [R]."""
-        torch.mm(x, self.weight.T, out=z)
+        torch.mm(x, self.cell.linear.weight.T, out=z)
         return self.rectify(s, z, h)
 
     def rectify(self, s: Tensor, z: Tensor, h: Tensor) -> Tensor:
         """The same, from products that stand in z."""
         torch.addcmul(self.cell.linear.bias, z, s[:, None], out=z)
         torch.clamp_min(z, 0, out=h)
-        return torch.linalg.vector_norm(h, dim=1)
+        norm: Tensor = torch.linalg.vector_norm(h, dim=1)
+        return norm
 
     def slope(self, s: Tensor, z: Tensor, h: Tensor, norm: Tensor) -> Tensor:
         """The loss; z becomes s d, and the bias's gradient is in place. ``norm`` is that of h."""
@@ -196,7 +195,8 @@ class ClosedCell:
         u = (g - theta) / temperature
         u[:half].neg_()
         loss = softplus(u).mean()
-        c = torch.sigmoid(u).mul_(self.factor * self.power / (rows * temperature)).mul_(s)
+        c = torch.sigmoid(u).masked_fill_(u > 20, 1.0)  # torch's softplus is straight from 20 on
+        c.mul_(self.factor * self.power / (rows * temperature)).mul_(s)
         c[:half].neg_()
         push = None
         if self.cell.peers is not None:
@@ -219,5 +219,5 @@ class ClosedCell:
 
     def gather(self, z: Tensor, x: Tensor) -> Tensor:
         """The weight gradient alone: where it stands, for somebody to add to it."""
-        target, kept = self.descent.target(self.weight)
+        target, kept = self.descent.target(self.cell.linear.weight)
         return target.addmm_(z.T, x, beta=kept)

@@ -110,9 +110,7 @@ class Steps:
             bare[:, :classes] = 0
         return bare
 
-    def _read(
-        self, first: "_First", cells: list[ClosedCell], y: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _read(self, first: "_First", cells: list[ClosedCell], y: Tensor) -> tuple[Tensor, Tensor]:
         """The readout's step on the neutral pass: (loss, scores [B, K] from before it)."""
         head, station = self.row.linear(), self.row.readout
         assert head is not None
@@ -142,7 +140,8 @@ def learn(
     Returns (cross-entropy, scores [B, K] from before the step).
     """
     weight = head.linear.weight
-    parts = weight.split([h.shape[1] for h, _ in read], dim=1)
+    widths = [h.shape[1] for h, _ in read]
+    parts = torch.split(weight, widths, dim=1)
     inverses = [inverse_length(norm, rms, h.shape[1])[:, None] for h, norm in read]
     scores = torch.zeros(len(y), len(weight), dtype=weight.dtype, device=weight.device)
     for (h, _), s, part in zip(read, inverses, parts, strict=True):
@@ -154,7 +153,7 @@ def learn(
     (optimizer,) = station.optimizers.values()
     descent = Descent(optimizer)
     target, kept = descent.target(weight)
-    targets = target.split([h.shape[1] for h, _ in read], dim=1)
+    targets = torch.split(target, widths, dim=1)
     for (h, _), s, part in zip(read, inverses, targets, strict=True):
         part.addmm_((slope * s).T, h, beta=kept)
     descent.step()
@@ -212,9 +211,7 @@ def every_label(row: Row, x: Tensor) -> Tensor:
 class _First:
     """The first cell's products with all streams of one batch, of which bare [B, D] is shared."""
 
-    def __init__(
-        self, station: Station, algorithm: ForwardForward, bare: Tensor, scratch: Scratch
-    ):
+    def __init__(self, station: Station, algorithm: ForwardForward, bare: Tensor, scratch: Scratch):
         assert isinstance(station.cell, Dense)
         self.cell, self.bare, self.scratch = station.cell, bare, scratch
         weight, classes, width = self.cell.linear.weight, algorithm.classes, bare.shape[1]
