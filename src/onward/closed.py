@@ -159,8 +159,23 @@ class Descent:
             )
 
 
+class Rows:
+    """What a cell sees: rows x [R, D], and s [R], 1 over the length of each."""
+
+    def __init__(self, x: Tensor, s: Tensor):
+        self.x, self.s = x, s
+
+    def product(self, weight: Tensor, z: Tensor) -> None:
+        """z <- x W^T [R, F]."""
+        torch.mm(self.x, weight.T, out=z)
+
+    def gather(self, z: Tensor, target: Tensor, kept: float) -> None:
+        """t <- mu t + z^T x [F, D]; z [R, F] may be used up."""
+        target.addmm_(z.T, self.x, beta=kept)
+
+
 class ClosedCell:
-    """The closed forms of one cell. Both streams' activities h and drives z are the caller's."""
+    """The closed forms of one cell. Activities h and drives z, [R, F] both, are the caller's."""
 
     def __init__(self, station: Station, algorithm: ForwardForward):
         assert isinstance(station.cell, Dense)
@@ -175,20 +190,27 @@ class ClosedCell:
         """s of rows of D numbers whose Euclidean lengths are norm [R]."""
         return inverse_length(norm, self.cell.normalise, self.cell.inputs)
 
-    def forward(self, x: Tensor, s: Tensor, z: Tensor, h: Tensor) -> Tensor:
-        """Rows x [R, D] with s [R] -> z and h [R, F] filled; returns the lengths of h, [R]."""
-        torch.mm(x, self.cell.linear.weight.T, out=z)
-        return self.rectify(s, z, h)
-
-    def rectify(self, s: Tensor, z: Tensor, h: Tensor) -> Tensor:
-        """The same, from products that stand in z."""
-        torch.addcmul(self.cell.linear.bias, z, s[:, None], out=z)
+    def forward(self, seen: Rows, z: Tensor, h: Tensor) -> Tensor:
+        """z and h are filled; returns the lengths of h, [R]."""
+        linear = self.cell.linear
+        seen.product(linear.weight, z)
+        torch.addcmul(linear.bias, z, seen.s[:, None], out=z)
         torch.clamp_min(z, 0, out=h)
         norm: Tensor = torch.linalg.vector_norm(h, dim=1)
         return norm
 
-    def slope(self, s: Tensor, z: Tensor, h: Tensor, norm: Tensor) -> Tensor:
-        """The loss; z becomes s d, and the bias's gradient is in place. ``norm`` is that of h."""
+    def learn(self, seen: Rows, z: Tensor, h: Tensor, norm: Tensor) -> Tensor:
+        """One step, on what ``forward`` left, its z used up; returns the loss."""
+        linear, descent = self.cell.linear, self.descent
+        loss = self._slope(seen.s, z, h, norm)
+        bias, kept = descent.target(linear.bias)
+        bias.addmv_(z.T, seen.s.reciprocal(), beta=kept)
+        seen.gather(z, *descent.target(linear.weight))
+        descent.step()
+        return loss
+
+    def _slope(self, s: Tensor, z: Tensor, h: Tensor, norm: Tensor) -> Tensor:
+        """The loss; the drive z becomes s d."""
         rows, half = len(h), len(h) // 2
         theta, temperature = self.algorithm.threshold(h), self.algorithm.temperature
         g = self.factor * (norm.square() if self.power == 2 else h.sum(1))
@@ -208,16 +230,4 @@ class ClosedCell:
             torch.sign(h, out=z).mul_(c[:, None])
         if push is not None:
             z[:half].addcmul_(s[:half, None], push)
-        bias, kept = self.descent.target(self.cell.linear.bias)
-        bias.addmv_(z.T, s.reciprocal(), beta=kept)
         return loss
-
-    def descend(self, z: Tensor, x: Tensor) -> None:
-        """Weight gradient from z = s d [R, F] and rows x [R, D]; then the optimiser's step."""
-        self.gather(z, x)
-        self.descent.step()
-
-    def gather(self, z: Tensor, x: Tensor) -> Tensor:
-        """The weight gradient alone: where it stands, for somebody to add to it."""
-        target, kept = self.descent.target(self.cell.linear.weight)
-        return target.addmm_(z.T, x, beta=kept)

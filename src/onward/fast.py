@@ -32,6 +32,7 @@ from .cells.lengths import rms
 from .closed import (
     ClosedCell,
     Descent,
+    Rows,
     Scratch,
     closed_cell,
     closed_loss,
@@ -69,34 +70,29 @@ class Steps:
     @torch.no_grad()
     def step(self, index: Tensor) -> dict[str, Tensor]:
         """Every cell and the readout learn from the samples index [B]: each station's loss."""
-        row, scratch, like = self.row, self.scratch, self.x
-        algorithm = row.algorithm
+        row, algorithm = self.row, self.row.algorithm
         assert isinstance(algorithm, ForwardForward)
         cells = [ClosedCell(station, algorithm) for station in row.stations]
-        y, size = self.y[index], len(index)
-        first = _First(row.stations[0], algorithm, self._bare(index, algorithm), scratch)
+        y = self.y[index]
+        batch = _Batch(row.stations[0], algorithm, self._bare(index, algorithm), self.scratch)
         losses: dict[str, Tensor] = {}
         scores = None
         if row.readout is not None:
-            losses[row.readout.name], scores = self._read(first, cells, y)
-        which = algorithm.draw(y, self.rng, scores).flatten()
-        seen, s = first.bare, first.inverse(which)
+            losses[row.readout.name], scores = self._read(batch, cells, y)
+        seen: Rows = _Coded(batch, algorithm.draw(y, self.rng, scores).flatten())
         for number, cell in enumerate(cells):
-            z = scratch.rows(f"drive {cell.cell.outputs}", 2 * size, cell.cell.outputs, like)
-            h = scratch.rows(f"answer {number}", 2 * size, cell.cell.outputs, like)
-            if number == 0:
-                first.product(which, z)
-                norm = cell.rectify(s, z, h)
-            else:
-                norm = cell.forward(seen, s, z, h)
-            losses[cell.name] = cell.slope(s, z, h, norm)
-            if number == 0:
-                first.descend(cell, which, z)
-            else:
-                cell.descend(z, seen)
+            z, h = self._room(f"answer {number}", cell, 2 * len(y))
+            norm = cell.forward(seen, z, h)
+            losses[cell.name] = cell.learn(seen, z, h, norm)
             if number + 1 < len(cells):
-                seen, s = h, cells[number + 1].inverse(norm)
+                seen = Rows(h, cells[number + 1].inverse(norm))
         return losses
+
+    def _room(self, name: str, cell: ClosedCell, count: int) -> tuple[Tensor, Tensor]:
+        """Where a cell's drive goes, one place for all cells of a width, and its answer."""
+        units = cell.cell.outputs
+        z = self.scratch.rows(f"drive {units}", count, units, self.x)
+        return z, self.scratch.rows(name, count, units, self.x)
 
     def _bare(self, index: Tensor, algorithm: ForwardForward) -> Tensor:
         """Samples index with zeros where the code stands.  -> [B, D]."""
@@ -110,24 +106,19 @@ class Steps:
             bare[:, :classes] = 0
         return bare
 
-    def _read(self, first: "_First", cells: list[ClosedCell], y: Tensor) -> tuple[Tensor, Tensor]:
+    def _read(self, batch: "_Batch", cells: list[ClosedCell], y: Tensor) -> tuple[Tensor, Tensor]:
         """The readout's step on the neutral pass: (loss, scores [B, K] from before it)."""
         head, station = self.row.linear(), self.row.readout
         assert head is not None
         assert station is not None
-        algorithm, size = self.row.algorithm, len(y)
-        which = torch.full_like(y, algorithm.neutral)
+        seen: Rows = _Coded(batch, torch.full_like(y, self.row.algorithm.neutral))
         answers: list[tuple[Tensor, Tensor]] = []  # h [B, F] and its lengths [B], cell after cell
         for number, cell in enumerate(cells[: max(head.read) + 1]):
-            units = cell.cell.outputs
-            z = self.scratch.rows(f"drive {units}", size, units, self.x)
-            h = self.scratch.rows(f"neutral {number}", size, units, self.x)
-            if number == 0:
-                first.product(which, z)
-                answers.append((h, cell.rectify(first.inverse(which), z, h)))
-            else:
-                seen, norm = answers[-1]
-                answers.append((h, cell.forward(seen, cell.inverse(norm), z, h)))
+            z, h = self._room(f"neutral {number}", cell, len(y))
+            norm = cell.forward(seen, z, h)
+            answers.append((h, norm))
+            if number + 1 < len(cells):
+                seen = Rows(h, cells[number + 1].inverse(norm))
         return learn(head, station, [answers[i] for i in head.read], y)
 
 
@@ -180,11 +171,9 @@ class Alone:
             return None
         z = self.scratch.rows("drive", len(x), cell.cell.outputs, x)
         h = self.scratch.rows("answer", len(x), cell.cell.outputs, x)
-        s = cell.inverse(torch.linalg.vector_norm(x, dim=1))
-        norm = cell.forward(x, s, z, h)
-        loss = cell.slope(s, z, h, norm)
-        cell.descend(z, x)
-        return {station.name: loss}
+        seen = Rows(x, cell.inverse(torch.linalg.vector_norm(x, dim=1)))
+        norm = cell.forward(seen, z, h)
+        return {station.name: cell.learn(seen, z, h, norm)}
 
 
 @torch.no_grad()
@@ -195,21 +184,21 @@ def every_label(row: Row, x: Tensor) -> Tensor:
         return readouts.every_label(row.cells, algorithm, x)
     assert isinstance(algorithm, ForwardForward)
     bare = algorithm.writer(flat, flat.new_zeros(len(flat), algorithm.classes))
-    first = _First(row.stations[0], algorithm, bare, Scratch())
+    batch = _Batch(row.stations[0], algorithm, bare, Scratch())
+    linear = batch.cell.linear
     verdicts: list[list[Tensor]] = []
-    z = flat.new_empty(len(flat), first.cell.outputs)
+    z = torch.empty_like(batch.shared)
     for label in range(algorithm.classes):
-        which = torch.full((len(flat),), label, device=flat.device)
-        first.product(which, z)
-        s = first.inverse(which)
-        h = torch.addcmul(first.cell.linear.bias, z, s[:, None]).relu_()
+        seen = _Coded(batch, torch.full((len(flat),), label, device=flat.device))
+        seen.product(linear.weight, z)
+        h = torch.addcmul(linear.bias, z, seen.s[:, None]).relu_()
         answers = [h, *readouts.answers(row.cells[1:], h)]
         verdicts.append([algorithm.verdict(h) for h in answers])
     return torch.stack([torch.stack(cell, dim=1) for cell in zip(*verdicts, strict=True)])
 
 
-class _First:
-    """The first cell's products with all streams of one batch, of which bare [B, D] is shared."""
+class _Batch:
+    """What the streams of one batch share: the first cell's product with bare [B, D]."""
 
     def __init__(self, station: Station, algorithm: ForwardForward, bare: Tensor, scratch: Scratch):
         assert isinstance(station.cell, Dense)
@@ -221,27 +210,31 @@ class _First:
         self.squares = torch.linalg.vector_norm(bare, dim=1).square_()
         self.shared = scratch.rows("shared", len(bare), len(weight), bare)
         torch.mm(bare, weight.T, out=self.shared)
-        # Copied, K columns: they are the weights from before the cell learns.
-        self.columns = weight[:, self.at].T.contiguous()
 
-    def inverse(self, which: Tensor) -> Tensor:
-        """1 / length of the rows with the codes which [S*B]."""
-        norm = self.codes.square().sum(1)[which].view(-1, len(self.bare)) + self.squares
-        return inverse_length(norm.flatten().sqrt_(), self.cell.normalise, self.bare.shape[1])
 
-    def product(self, which: Tensor, z: Tensor) -> None:
-        """x W^T of the rows with the codes which [S*B], into z [S*B, F]."""
-        z.view(-1, *self.shared.shape).copy_(self.shared)
-        z.addmm_(self.codes[which], self.columns)
+class _Coded(Rows):
+    """Rows of one batch with the codes which [S*B] in them, never written out."""
 
-    def descend(self, cell: ClosedCell, which: Tensor, z: Tensor) -> None:
-        """Weight gradient from z = s d [2B, F], which is used up; then the optimiser's step."""
-        size = len(self.bare)
-        columns = self.scratch.rows("columns", z.shape[1], self.codes.shape[1], z)
-        torch.mm(z.T, self.codes[which], out=columns)
+    def __init__(self, batch: _Batch, which: Tensor):
+        squares = batch.codes.square().sum(1)[which].view(-1, len(batch.bare)) + batch.squares
+        norm = squares.flatten().sqrt_()
+        bare = batch.bare
+        super().__init__(bare, inverse_length(norm, batch.cell.normalise, bare.shape[1]))
+        self.batch, self.code = batch, batch.codes[which]
+
+    def product(self, weight: Tensor, z: Tensor) -> None:
+        """z <- bare W^T + code V^T, before the cell has learned from the batch."""
+        z.view(-1, *self.batch.shared.shape).copy_(self.batch.shared)
+        z.addmm_(self.code, weight[:, self.batch.at].T)
+
+    def gather(self, z: Tensor, target: Tensor, kept: float) -> None:
+        """t <- mu t + z^T (bare + code), the bare part for both halves of z at once."""
+        size = len(self.x)
+        columns = self.batch.scratch.rows("columns", z.shape[1], self.code.shape[1], z)
+        torch.mm(z.T, self.code, out=columns)
         z[:size].add_(z[size:])
-        cell.gather(z[:size], self.bare)[:, self.at].add_(columns)
-        cell.descent.step()
+        target.addmm_(z[:size].T, self.x, beta=kept)
+        target[:, self.batch.at].add_(columns)
 
 
 def _row(row: Row, x: Tensor) -> bool:
