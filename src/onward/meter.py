@@ -46,10 +46,10 @@ def machine(device: torch.device, precision: str, fast: str) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "precision": precision,
         "threads": torch.get_num_threads(),
-        "fast": fast,
         "processor": _processor(),
         "cores": os.cpu_count(),
         "memory_gib": round(pages / 2**30, 1),
+        "fast": fast,
     }
 
 
