@@ -34,7 +34,7 @@ FLAGS = {
     "check": "what --shape",
     "data": "action name --data",
 }
-RUN_FLAGS = "config print_config data out seed device precision threads"
+RUN_FLAGS = "config print_config data out seed device precision threads fast"
 
 RATES = "constant | cooldown | cosine"
 LENGTHS = "rms | l2 | none"

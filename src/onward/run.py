@@ -88,6 +88,7 @@ class Run:
             )
         self.plan, self.data, self.machine, self.record, self.out = plan, data, machine, result, out
         self.row = plan.row
+        self.row.fast = machine.fast == "auto"
         self.progress = progress or Silent()
         self.device = machine.resolve()
         for station in self.row.everyone:

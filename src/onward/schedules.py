@@ -24,7 +24,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
-from . import prefix, readouts
+from . import fast, prefix, readouts
 from .errors import BadInput
 from .local import Algorithm, Station, Streams, walk, wall
 from .row import Row
@@ -78,7 +78,11 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
             answered.append(wall(outs).rows)
         return losses | _learn_readout(row, answered, y[index])[0]
 
+    closed = fast.Steps(row, x, y, rng)
+
     def step(index: Tensor) -> Losses:
+        if closed.apply():
+            return closed.step(index)  # what follows, in closed form
         bx, by = x[index], y[index]
         losses, scores = _read(row, bx, by)
         ins = algorithm.streams(bx, by, rng, scores)
@@ -150,7 +154,7 @@ def _greedy(
                 stage = Stage(
                     name=station.name,
                     stations=(station,),
-                    step=partial(_learn_alone, algorithm, station, see),
+                    step=partial(_learn_alone, row, station, see, fast.Alone(row, station)),
                     trained=number + 1,
                     passes=algorithm.count * (number + 1) / cells,
                     order=number,
@@ -160,7 +164,7 @@ def _greedy(
                 stage = Stage(
                     name=station.name,
                     stations=(station,),
-                    step=partial(_learn_alone, algorithm, station, see),
+                    step=partial(_learn_alone, row, station, see, fast.Alone(row, station)),
                     trained=number + 1,
                     passes=algorithm.count / cells,
                     passes_before=algorithm.views / cells,
@@ -201,11 +205,17 @@ def _pick(
 
 
 def _learn_alone(
-    algorithm: Algorithm, station: Station, see: Callable[[Tensor], Streams], index: Tensor
+    row: Row,
+    station: Station,
+    see: Callable[[Tensor], Streams],
+    closed: fast.Alone,
+    index: Tensor,
 ) -> Losses:
     ins = see(index)
+    if (losses := closed.update(ins)) is not None:
+        return losses
     outs = station.forward(ins)
-    return _summed(station, station.update(algorithm, ins, outs))
+    return _summed(station, station.update(row.algorithm, ins, outs))
 
 
 def backprop(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:

@@ -83,7 +83,7 @@ def run(given: argparse.Namespace) -> int:
     from ..progress import progress_for
     from ..recipes import running
 
-    machine = Machine(flags.device, flags.precision, flags.threads)
+    machine = Machine(flags.device, flags.precision, flags.threads, flags.fast)
 
     def train() -> None:
         running.start(

@@ -284,11 +284,12 @@ def _refuse_foreign(saved: checkpoint.Saved, record: Record) -> None:
         )
 
 
-def machine_of(record: Record) -> Machine:
+def machine_of(record: Mapping[str, Any]) -> Machine:
     """The machine settings of a run, for one like it."""
     device = "cpu" if record["machine"]["device"] == "cpu" else "cuda"
     about = record["machine"]
-    return Machine(device, about["precision"], about["threads"])  # type: ignore[arg-type]  # checked there
+    fast = about.get("fast", "off")  # a record from before there were closed forms
+    return Machine(device, about["precision"], about["threads"], fast)  # type: ignore[arg-type]  # checked there
 
 
 def same_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
