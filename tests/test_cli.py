@@ -27,6 +27,7 @@ FLAGS = {
     "ls": "",
     "show": "recipe",
     "run": "words",
+    "relay": "words",
     "resume": "folder --data",
     "eval": "folder --data",
     "predict": "folder input --format --readout --out",

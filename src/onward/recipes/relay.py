@@ -198,7 +198,7 @@ def _cell_site(
     whole = recipe.build(settings, source, seed)
     station = whole.row.stations[number]
     wanted, came = getattr(station.cell, "inputs", None), dataset.train.x[0].numel()
-    if wanted is not None and wanted != came:
+    if number > 0 and wanted is not None and wanted != came:
         raise BadInput(f"{station.name} takes {wanted} numbers a sample, and the file has {came}")
     row = Row([station], whole.row.algorithm, None, counted=(0,))
     schedule = partial(schedules.alone, order=number)
