@@ -86,7 +86,7 @@ class Adversarial(nn.Module):
     def loss(self, x: Tensor, z: Tensor | None = None, target: Tensor | None = None) -> Tensor:
         """The generator's loss, with the critic as it is."""
         seen, z, answer = self.generator.answer(x, z)
-        return self._fooling(answer, as_target(target, seen, answer))
+        return self._fooling(answer, as_target(target, seen, answer), z)
 
     def losses(
         self, x: Tensor, z: Tensor | None = None, target: Tensor | None = None
@@ -96,15 +96,18 @@ class Adversarial(nn.Module):
         wanted = as_target(target, seen, answer)
         fake = restored(self.generator.kind, answer.detach())
         yield "critic", _says(self.critic(wanted), True) + _says(self.critic(fake), False)
-        yield "generator", self._fooling(answer, wanted)
+        yield "generator", self._fooling(answer, wanted, z)
 
-    def _fooling(self, answer: Tensor, wanted: Tensor) -> Tensor:
+    def _fooling(self, answer: Tensor, wanted: Tensor, z: Tensor) -> Tensor:
         """L_G; the critic's weights are constants, so that no gradient is computed for them."""
         fixed = {name: p.detach() for name, p in self.critic.named_parameters()}
         fake = restored(self.generator.kind, answer)
         loss = _says(functional_call(self.critic, fixed, (fake,)), True)
         if self.weight:
-            loss = loss + self.weight * distance(self.generator.kind, answer, wanted)
+            own = distance(self.generator.kind, answer, wanted)
+            if self.generator.l1:
+                own = own + self.generator.l1 * z.abs().mean()
+            loss = loss + self.weight * own
         return loss
 
 
