@@ -145,6 +145,8 @@ def _greedy(
 ) -> Iterator[Stage]:
     algorithm, cells = row.algorithm, len(row.stations)
     viewed = type(algorithm).streams is Algorithm.streams
+    # Where every cell restores the original sample, that is handed on beside the latents.
+    beside = algorithm.views * x.numel() * x.element_size() if algorithm.originals else 0
     store: Tensor | None = None  # [V, N, *F], what the last frozen cell answers to every view
     with tempfile.TemporaryDirectory(dir=folder, prefix="frozen-") as scratch:
         keep = partial(prefix.allocate, budget=budget, folder=Path(scratch))
@@ -168,7 +170,7 @@ def _greedy(
                     trained=number + 1,
                     passes=algorithm.count / cells,
                     passes_before=algorithm.views / cells,
-                    bytes_before=store.numel() * store.element_size(),
+                    bytes_before=store.numel() * store.element_size() + beside,
                     order=number,
                 )
             yield stage
