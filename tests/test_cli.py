@@ -97,7 +97,7 @@ UNSUPERVISED: dict[str, tuple[str, Any]] = {
     "lr": ("float", 0.001),
     "beta1": ("float", 0.9),
     "decay": ("float", 0.01),
-    "rate": (RATES, "cooldown"),
+    "rate": (RATES, "cosine"),
     "samples": ("pixels | standardised", "pixels"),
     "activation": ("relu | leaky_relu | gelu | tanh | sigmoid | linear", "relu"),
     "noise": ("none | gaussian | masking | salt_and_pepper", "none"),
@@ -108,7 +108,7 @@ UNSUPERVISED: dict[str, tuple[str, Any]] = {
     "tied": ("bool", False),
     "loss": ("mse | bce", "mse"),
     "target": ("own | original", "own"),
-    "adversary": ("float", 1.0),
+    "reconstruction": ("float", 1.0),
     "critic": ("int", 500),
     "kernel": ("int", 3),
     "pool": ("int", 2),
@@ -125,9 +125,20 @@ UFF_CELLS: dict[str, dict[str, Any]] = {
     "ae": {"cell": "ae"},
     "dae": {"cell": "dae", "noise": "masking", "noise_level": 0.5},
     "cae": {"cell": "cae", "widths": [32, 64, 128]},
-    "gan": {"cell": "gan", "lr": 0.0002, "beta1": 0.5},
+    "gan": {
+        "cell": "gan",
+        "lr": 0.0002,
+        "beta1": 0.5,
+        "reconstruction": 100.0,
+        "noise": "masking",
+        "noise_level": 0.5,
+    },
 }
 UFF_DATA = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}
+CONVWTA = {
+    **{"cell": "convwta", "widths": [64], "kernel": 7, "sparsity_level": 0.2, "pool": 6},
+    **{"stride": 3, "lr": 0.003, "epochs": 10},
+}
 WTA = {"cell": "wta", "widths": [2000], "sparsity": "lifetime"}
 DIGITS = {"dataset": "digits", "width": 500, "epochs": 40, "batch": 50, "checkpoint_every": 5}
 RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
@@ -141,7 +152,7 @@ RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
         for cell, own in UFF_CELLS.items()
     },
     "uff-wta-mnist": (UNSUPERVISED, WTA),
-    "uff-convwta-mnist": (UNSUPERVISED, {"cell": "convwta", "widths": [64, 128], "kernel": 5}),
+    "uff-convwta-mnist": (UNSUPERVISED, CONVWTA),
 }
 """By recipe: its settings with types and defaults, and the defaults that are its own."""
 

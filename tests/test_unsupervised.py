@@ -811,7 +811,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"lr": 0.0}, "lr should be a number above 0"),
     ({"readout_lr": -1.0}, "readout_lr should be a number above 0"),
     ({"l1": -0.1}, "l1 should be 0 or more"),
-    ({"adversary": -1.0}, "adversary should be 0 or more"),
+    ({"reconstruction": -1.0}, "reconstruction should be 0 or more"),
     ({"beta1": 1.0}, "beta1 should be below 1, and is 1.0"),
     ({"noise": "masking", "noise_level": 1.5}, "at most 1, and is 1.5"),
     ({"kind": "wta", "sparsity_level": 2.0}, "is a share of the batch for lifetime, 1 at most"),

@@ -96,4 +96,4 @@ def _cell(
     if s.cell != "gan":
         return dense, (dense.outputs,)
     critic = Critic(prod(whole or shape), s.critic, rng)
-    return Adversarial(dense, critic, s.adversary), (dense.outputs,)
+    return Adversarial(dense, critic, s.reconstruction), (dense.outputs,)
