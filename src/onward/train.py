@@ -16,8 +16,9 @@ from .local import Algorithm
 from .optimizers import Maker, RateSchedule, adamw, constant
 from .plan import Machine, Plan, Training
 from .progress import Progress
+from .readouts import LinearReadout
 from .record import SCHEMA, Record, empty_curves
-from .row import Row, build_row
+from .row import Head, Row, build_row
 from .run import Run, now
 from .schedules import Schedule, simultaneous
 
@@ -65,6 +66,7 @@ def fit(
     readout: Maker | None = _DEFAULT,
     read: Sequence[int] | None = None,
     counted: Sequence[int] | None = None,
+    head: Head = LinearReadout,
     schedule: Schedule = simultaneous,
     rate: RateSchedule = constant,
     evaluate_every: int = 1,
@@ -82,7 +84,8 @@ def fit(
 
     ``optimizer`` makes each cell's optimiser and ``readout`` the readout's (AdamW at 1e-3 for
     both; ``readout=None`` for no linear readout); ``read`` are the cells that it reads,
-    ``counted`` those that count when every label is tried (both: all but the first). ``epochs``
+    ``counted`` those that count when every label is tried (both: all but the first); ``head``
+    makes the readout itself (:func:`onward.build_row`). ``epochs``
     passes of batches of ``batch`` samples, per stage of the schedule; ``rate`` maps (epoch, epochs)
     to a multiplier of every learning rate. ``fast="off"`` keeps to autograd where closed forms
     would give the same numbers to rounding (fast.py).
@@ -119,6 +122,7 @@ def fit(
         readout=readout,
         read=read,
         counted=counted,
+        head=head,
     )
     training = Training(epochs, batch, rate, evaluate_every, checkpoint_every)
     plan = Plan(row, schedule, training)
