@@ -221,7 +221,7 @@ def algorithm_check(algorithm: Algorithm, peers: float) -> list[str]:
 
 def different() -> list[str]:
     """Recipes, without those that are another one on other data: all are tried on made data."""
-    known = {}
+    known: dict[tuple[Any, str], str] = {}
     for name in recipes.NAMES:
         recipe = recipes.find(name)
         known.setdefault((recipe.build, repr(replace(recipe.defaults, dataset=""))), name)
