@@ -27,6 +27,7 @@ FLAGS = {
     "ls": "",
     "show": "recipe",
     "run": "words",
+    "relay": "words",
     "resume": "folder --data",
     "eval": "folder --data",
     "predict": "folder input --format --readout --out",
@@ -34,7 +35,7 @@ FLAGS = {
     "check": "what --shape",
     "data": "action name --data",
 }
-RUN_FLAGS = "config print_config data out seed device precision threads"
+RUN_FLAGS = "config print_config data out seed device precision threads fast"
 
 RATES = "constant | cooldown | cosine"
 LENGTHS = "rms | l2 | none"
@@ -111,6 +112,7 @@ UNSUPERVISED: dict[str, tuple[str, Any]] = {
     "critic": ("int", 500),
     "kernel": ("int", 3),
     "pool": ("int", 2),
+    "stride": ("int | null", None),
     "decoder_kernel": ("int", 11),
     "read": ("list of int | null", None),
     "readout_lr": ("float", 0.001),
@@ -132,7 +134,7 @@ RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
     "bp-digits": (BACKPROP, DIGITS),
     "bp-mnist": (BACKPROP, {}),
     "ff-digits": (FORWARD_FORWARD, {**DIGITS, "label": "appended", "evaluate_every": 2}),
-    "ff-mnist": (FORWARD_FORWARD, {}),
+    "ff-mnist": (FORWARD_FORWARD, {"epochs": 60, "decay": 0.02}),
     **{
         f"uff-{cell}-{name}": (UNSUPERVISED, {**own, "dataset": data})
         for name, data in UFF_DATA.items()
@@ -165,8 +167,9 @@ def test_settings_of_recipes_are_frozen(name: str) -> None:
     assert asdict(recipe.defaults) == {k: own.get(k, v) for k, (_, v) in settings.items()}
     assert all(meaning for *_, meaning in describe(recipe.defaults)), "each setting is explained"
     dests = {action.dest for action in run_parser(recipe, name)._actions} - {"help"}
-    twin = {"twin"} if recipe.twin else set()
-    assert dests == {*RUN_FLAGS.split(), *twin, *settings}
+    switches = {"twin"} if recipe.twin else set()
+    switches |= {"alone"} if recipe.controls else set()
+    assert dests == {*RUN_FLAGS.split(), *switches, *settings}
 
 
 def test_help_needs_no_torch() -> None:

@@ -76,6 +76,8 @@ INSIDE: dict[str, dict[str, tuple[type, ...]]] = {
         _OPTIONAL_NUMBER,
     ),
 }
+ADDED: dict[str, dict[str, tuple[type, ...]]] = {"machine": {"fast": _TEXT}}
+"""What older records lack, at the end of its object: written always, read where it is there."""
 CELL: dict[str, tuple[type, ...]] = {
     "name": _TEXT,
     "kind": _TEXT,
@@ -133,6 +135,9 @@ def check(record: object, where: str) -> None:
     _check(record, FIELDS, "", where)
     for key, inner in INSIDE.items():
         _check(record[key], inner, f"{key}.", where)
+    for key, added in ADDED.items():
+        there = {name: types for name, types in added.items() if name in record[key]}
+        _check(record[key], there, f"{key}.", where)
     for number, cell in enumerate(record["cells"]):
         _check(cell, CELL, f"cells[{number}].", where)
     for key, types in (("shape", _WHOLE), ("label_names", _TEXT)):

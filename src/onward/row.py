@@ -18,13 +18,15 @@ class Row:
     """A network: its stations, its algorithm and its readouts.
 
     ``readout`` is a station whose cell is a :class:`LinearReadout`, or None. ``counted`` are the
-    cells, by position, whose verdicts are summed when every label is tried.
+    cells, by position, whose verdicts are summed when every label is tried. ``fast`` lets closed
+    forms take the place of autograd where they apply (``fast.py``).
     """
 
     stations: list[Station]
     algorithm: Algorithm
     readout: Station | None
     counted: tuple[int, ...]
+    fast: bool = True
 
     @property
     def cells(self) -> list[nn.Module]:

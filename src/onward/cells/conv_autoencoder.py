@@ -109,7 +109,7 @@ class ConvAutoEncoder(nn.Module):
 
     def seen(self, x: Tensor) -> Tensor:
         """The normalised input, which is the target too.  x [B, *D] -> [B, C, H, W]."""
-        return as_images(self.normalise(x), self.shape)
+        return self.normalise(as_images(x, self.shape))
 
     def loss(self, x: Tensor, z: Tensor | None = None, target: Tensor | None = None) -> Tensor:
         """How badly x [B, C, H, W] is restored, a scalar; arguments as for the dense cell."""

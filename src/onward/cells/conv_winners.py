@@ -107,7 +107,7 @@ class ConvWinners(nn.Module):
 
     def seen(self, x: Tensor) -> Tensor:
         """The normalised input, which is the target too.  x [B, *D] -> [B, C, H, W]."""
-        return as_images(self.normalise(x), self.shape)
+        return self.normalise(as_images(x, self.shape))
 
     def loss(self, x: Tensor, z: Tensor | None = None, target: Tensor | None = None) -> Tensor:
         """The loss of the file's head, a scalar.  ``z`` is not used: its maps are pooled."""

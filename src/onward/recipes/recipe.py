@@ -1,7 +1,7 @@
 """What a recipe is: one row of a paper's table, runnable."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # kept out of run time, so that recipes can be listed without torch
@@ -16,7 +16,9 @@ class Recipe:
     ``defaults`` is a frozen dataclass of typed settings with the recipe's own values; one of them
     is ``dataset``, the name of its data. ``build`` turns settings, data and a seed into a
     :class:`onward.plan.Plan`. ``twin`` names the backprop recipe on the same cells, if there is
-    one; ``reported`` is what others report for this row, in percent, and who.
+    one, with ``twin_changes`` of its settings; ``controls`` are runs without which a result means
+    nothing, by name, each with what it changes of the settings, and they run beside it unless told
+    not to. ``reported`` is what others report for this row, in percent, and who.
     Anyone's recipe can be run by its ``module:attribute``; nothing is registered.
     """
 
@@ -26,4 +28,6 @@ class Recipe:
     defaults: Any
     build: "Callable[[Any, Dataset, int], Plan]"
     twin: str | None = None
+    twin_changes: Mapping[str, Any] = field(default_factory=dict)
+    controls: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     reported: str = ""

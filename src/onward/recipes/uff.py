@@ -31,6 +31,9 @@ CELLS: dict[str, dict[str, Any]] = {
 }
 """What each kind of cell has of its own."""
 
+CONTROLS = {"frozen": {"regime": "frozen"}, "raw": {"regime": "raw"}}
+BACKPROP = {"regime": "backprop"}
+
 DATA = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}
 
 
@@ -42,6 +45,9 @@ def _recipe(cell: str, data: str) -> Recipe:
         source=SOURCE,
         defaults=UnsupervisedSettings(dataset=DATA[data], cell=cell, **CELLS[cell]),  # type: ignore[arg-type]
         build=build,
+        twin=f"uff-{cell}-{data}",
+        twin_changes=BACKPROP,
+        controls=CONTROLS,
     )
 
 
@@ -58,11 +64,15 @@ recipes["uff-wta-mnist"] = Recipe(
         cell="wta", widths=[2000], sparsity="lifetime", sparsity_level=0.05
     ),
     build=build,
+    twin="uff-wta-mnist",
+    twin_changes=BACKPROP,
+    controls=CONTROLS,
     reported="98.8 with a linear SVM on one cell (Makhzani and Frey 2015, second-hand)",
 )
 recipes["uff-convwta-mnist"] = replace(
     recipes["uff-wta-mnist"],
     name="uff-convwta-mnist",
+    twin="uff-convwta-mnist",
     claim="Convolutional winner-take-all cells: at most 1.0 % test error.",
     defaults=UnsupervisedSettings(cell="convwta", widths=[64, 128], kernel=5),
     reported="99.3 and more with a linear SVM (Makhzani and Frey 2015, second-hand)",

@@ -39,6 +39,7 @@ class UnsupervisedSettings:
         critic: units of a gan cell's critic
         kernel: of convolutions
         pool: of convolutional cells
+        stride: of convwta's pooling; null for the same as pool
         decoder_kernel: of convwta
         read: cells that the readout reads, counted from 0; null for all
         readout_lr: learning rate of the linear readout (AdamW)
@@ -72,6 +73,7 @@ class UnsupervisedSettings:
     critic: int = 500
     kernel: int = 3
     pool: int = 2
+    stride: int | None = None
     decoder_kernel: int = 11
     read: list[int] | None = None
     readout_lr: float = 0.001
@@ -120,6 +122,7 @@ def check(s: UnsupervisedSettings) -> None:
     for number, width in enumerate(s.widths):
         at_least(1, **{f"widths[{number}]": width})
     at_least(1, kernel=s.kernel, pool=s.pool, decoder_kernel=s.decoder_kernel)
+    at_least(1, stride=s.pool if s.stride is None else s.stride)
     above_zero(lr=s.lr, readout_lr=s.readout_lr, sparsity_level=s.sparsity_level)
     zero_or_more(decay=s.decay, readout_decay=s.readout_decay, noise_level=s.noise_level)
     zero_or_more(l1=s.l1, adversary=s.adversary, memory_gib=s.memory_gib, beta1=s.beta1)

@@ -60,7 +60,7 @@ def _cell(
             decoder_kernel=s.decoder_kernel,
             rate=s.sparsity_level,
             pool=s.pool,
-            stride=s.pool,
+            stride=s.pool if s.stride is None else s.stride,
             normalise=normalise,
             rng=rng,
         )
