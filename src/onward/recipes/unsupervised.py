@@ -148,7 +148,6 @@ def _check_kind(s: UnsupervisedSettings) -> None:
     usual = UnsupervisedSettings()
     blind = {
         "cae": ("tied",),
-        "gan": ("tied",),
         "convwta": ("activation", "noise", "sparsity", "l1", "tied", "loss", "target"),
     }
     for name in blind.get(s.cell, ()):
