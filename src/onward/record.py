@@ -76,6 +76,11 @@ INSIDE: dict[str, dict[str, tuple[type, ...]]] = {
         _OPTIONAL_NUMBER,
     ),
 }
+OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
+    "": {"measure": _TEXT},
+    "data": {"target": _TEXT},
+}
+"""Keys that are there only where they say something unusual: of the record, and inside."""
 CELL: dict[str, tuple[type, ...]] = {
     "name": _TEXT,
     "kind": _TEXT,
@@ -133,6 +138,12 @@ def check(record: object, where: str) -> None:
     _check(record, FIELDS, "", where)
     for key, inner in INSIDE.items():
         _check(record[key], inner, f"{key}.", where)
+    for key, inner in OPTIONAL.items():
+        part = record[key] if key else record
+        there = {name: types for name, types in inner.items() if name in part}
+        _check(part, there, f"{key}." if key else "", where)
+    if (target := record["data"].get("target", "classes")) not in ("classes", "numbers"):
+        raise BadInput(f"{where}: data.target is {target!r}, not one of classes, numbers")
     for number, cell in enumerate(record["cells"]):
         _check(cell, CELL, f"cells[{number}].", where)
     for key, types in (("shape", _WHOLE), ("label_names", _TEXT)):

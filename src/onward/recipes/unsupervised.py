@@ -90,6 +90,7 @@ def build(s: UnsupervisedSettings, data: "Dataset", seed: int) -> "Plan":
     from ..plan import Plan, Training
     from ..readouts import LinearReadout
     from ..row import build_row
+    from ..tasks import suited
     from .unsupervised_cells import cells
 
     check(s)
@@ -101,7 +102,12 @@ def build(s: UnsupervisedSettings, data: "Dataset", seed: int) -> "Plan":
         classes=data.classes,
         readout=adamw(s.readout_lr, decay=s.readout_decay),
         read=range(1 if s.regime == "raw" else len(s.widths)) if s.read is None else s.read,
-        head=partial(LinearReadout, normalise=layer_norm, bias=True),
+        head=partial(
+            LinearReadout,
+            normalise=layer_norm,
+            bias=True,
+            task=suited(data.target, data.train.y),
+        ),
     )
     rate = RATE_SCHEDULES[s.rate]
     training = Training(s.epochs, s.batch, rate, s.evaluate_every, s.checkpoint_every)
