@@ -48,6 +48,6 @@ def not_finite(x: "NDArray[np.float32]", row: str) -> str:
         return text
     counts = bad.sum(axis=0)
     columns = np.flatnonzero(counts)
-    named = [f"column {i}: {counts[i]:,} row{'s' * (counts[i] > 1)}" for i in columns[:6]]
+    named = [f"column {i}: {counts[i]:,} row{'s' if counts[i] > 1 else ''}" for i in columns[:6]]
     more = [f"{len(columns) - 6} more columns"] if len(columns) > 6 else []
     return f"{text}; {', '.join(named + more)}"

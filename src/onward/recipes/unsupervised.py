@@ -94,7 +94,7 @@ def build(s: UnsupervisedSettings, data: "Dataset", seed: int) -> "Plan":
     from .unsupervised_cells import cells
 
     check(s)
-    algorithm, schedule = _regime(s)
+    algorithm, schedule = regime(s)
     row = build_row(
         cells(s, data, seed),
         algorithm,
@@ -143,7 +143,7 @@ def check(s: UnsupervisedSettings) -> None:
         )
 
 
-def _regime(s: UnsupervisedSettings) -> "tuple[Algorithm, Schedule]":
+def regime(s: UnsupervisedSettings) -> "tuple[Algorithm, Schedule]":
     """What flows, and who learns when."""
     from functools import partial
 
