@@ -24,7 +24,7 @@ class AnomalySettings:
         lr: learning rate of the cells (AdamW), per step
         decay: decoupled weight decay of the cells
         rate: how the learning rate goes down over the epochs
-        samples: what the first cell sees: values as they come, or standardised by channel
+        samples: first cell sees values as they come, standardised by channel, or each layer-normed
         activation: of the latents
         noise: what the encoder's input is corrupted by in training
         noise_level: standard deviation of gaussian noise, or probability of the others
@@ -43,7 +43,7 @@ class AnomalySettings:
     lr: float = 0.001
     decay: float = 0.01
     rate: Literal["constant", "cooldown", "cosine"] = "cooldown"
-    samples: Literal["pixels", "standardised"] = "pixels"
+    samples: Literal["pixels", "standardised", "layer_norm"] = "pixels"
     activation: Literal["relu", "leaky_relu", "gelu", "tanh", "sigmoid", "linear"] = "relu"
     noise: Literal["none", "gaussian", "masking", "salt_and_pepper"] = "none"
     noise_level: float = 0.3

@@ -25,7 +25,7 @@ class UnsupervisedSettings:
         beta1: of AdamW, the share of the first moment that is kept
         decay: decoupled weight decay of the cells
         rate: how the learning rates go down over the epochs
-        samples: what the first cell sees: values as they come, or standardised by channel
+        samples: first cell sees values as they come, standardised by channel, or each layer-normed
         activation: of the latents
         noise: what the encoder's input is corrupted by in training
         noise_level: standard deviation of gaussian noise, or probability of the others
@@ -58,7 +58,7 @@ class UnsupervisedSettings:
     beta1: float = 0.9
     decay: float = 0.01
     rate: Literal["constant", "cooldown", "cosine"] = "cooldown"
-    samples: Literal["pixels", "standardised"] = "pixels"
+    samples: Literal["pixels", "standardised", "layer_norm"] = "pixels"
     activation: Literal["relu", "leaky_relu", "gelu", "tanh", "sigmoid", "linear"] = "relu"
     noise: Literal["none", "gaussian", "masking", "salt_and_pepper"] = "none"
     noise_level: float = 0.3

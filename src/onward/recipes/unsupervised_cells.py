@@ -52,7 +52,7 @@ def _cell(
         # Its level is on the pixels' own scale; features of a table have no scale in common.
         if s.noise == "gaussian" and len(shape) == 3:
             level = level / float(scale.spread.mean())
-    elif first:
+    elif first and s.samples == "pixels":
         normalise = unchanged
     if s.cell == "convwta":
         winners = ConvWinners(
