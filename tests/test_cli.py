@@ -123,10 +123,12 @@ DETECTOR: dict[str, tuple[str, Any]] = {
     "dataset": ("str", "mnist"),
     "digit": ("int", 0),
     "cell": ("ae | dae | cae", "ae"),
-    "widths": ("list of int", [64, 32]),
+    "widths": ("list of int", [64, 16]),
     "regime": ("simultaneous | separate", "simultaneous"),
-    **{name: UNSUPERVISED[name] for name in ("epochs", "batch", "lr", "decay", "rate")},
-    **{name: UNSUPERVISED[name] for name in ("samples", "activation", "noise", "noise_level")},
+    **{name: UNSUPERVISED[name] for name in ("batch", "lr", "decay", "rate")},
+    **{name: UNSUPERVISED[name] for name in ("activation", "noise", "noise_level")},
+    "epochs": ("int", 10),
+    "samples": ("pixels | standardised | layer_norm", "layer_norm"),
     **{name: UNSUPERVISED[name] for name in ("memory_gib", "evaluate_every", "checkpoint_every")},
 }
 TABLE = {"samples": "standardised", "widths": [32, 32], "epochs": 60, "batch": 20}

@@ -8,10 +8,13 @@ outputs mean, and so that loss, is its task (``tasks.py``): classes, or a number
 
 *Reconstruction* learns nothing: with e_i(x) cell i's error of restoring what reaches it,
 
-    strangeness(x) = mean over cells of log e_i(x)
+    strangeness(x) = mean over cells of e_i(x)
 
-It is the larger, the less a sample is like those the cells learned to restore. The logarithm puts
-cells whose errors differ by a factor on one scale without any number kept from training.
+It is the larger, the less a sample is like those the cells learned to restore. What a layer norm
+lets through has variance 1, so that each e_i is a share of what reaches the cell, and they can be
+meaned as they are; a first cell that sees pixels counts by its pixels' scale. Means of logarithms,
+and of errors standardised by their training mean and spread, were tried: both let a cell with
+little to tell speak as loudly as the others (docs/log.md).
 
 B = samples, K = classes or 1, F = features of the chosen cells together.
 """
@@ -132,4 +135,4 @@ def reconstruction_errors(cells: Sequence[nn.Module], algorithm: Algorithm, x: T
 
 def strangeness(errors: Tensor) -> Tensor:
     """The row's score from its cells' errors of reconstruction.  [cells, B] -> [B]."""
-    return errors.clamp_min(torch.finfo(errors.dtype).tiny).log().mean(0)
+    return errors.mean(0)

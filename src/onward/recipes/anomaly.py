@@ -36,14 +36,14 @@ class AnomalySettings:
     dataset: str = "mnist"
     digit: int = 0
     cell: Literal["ae", "dae", "cae"] = "ae"
-    widths: list[int] = field(default_factory=lambda: [64, 32])
+    widths: list[int] = field(default_factory=lambda: [64, 16])
     regime: Literal["simultaneous", "separate"] = "simultaneous"
-    epochs: int = 20
+    epochs: int = 10
     batch: int = 100
     lr: float = 0.001
     decay: float = 0.01
     rate: Literal["constant", "cooldown", "cosine"] = "cooldown"
-    samples: Literal["pixels", "standardised", "layer_norm"] = "pixels"
+    samples: Literal["pixels", "standardised", "layer_norm"] = "layer_norm"
     activation: Literal["relu", "leaky_relu", "gelu", "tanh", "sigmoid", "linear"] = "relu"
     noise: Literal["none", "gaussian", "masking", "salt_and_pepper"] = "none"
     noise_level: float = 0.3
