@@ -27,6 +27,7 @@ FLAGS = {
     "ls": "",
     "show": "recipe",
     "run": "words",
+    "relay": "words",
     "resume": "folder --data",
     "eval": "folder --data",
     "predict": "folder input --format --readout --out",
@@ -34,7 +35,7 @@ FLAGS = {
     "check": "what --shape",
     "data": "action name --data",
 }
-RUN_FLAGS = "config print_config data out seed device precision threads"
+RUN_FLAGS = "config print_config data out seed device precision threads fast"
 
 RATES = "constant | cooldown | cosine"
 LENGTHS = "rms | l2 | none"
@@ -96,7 +97,7 @@ UNSUPERVISED: dict[str, tuple[str, Any]] = {
     "lr": ("float", 0.001),
     "beta1": ("float", 0.9),
     "decay": ("float", 0.01),
-    "rate": (RATES, "cooldown"),
+    "rate": (RATES, "cosine"),
     "samples": ("pixels | standardised | layer_norm", "pixels"),
     "activation": ("relu | leaky_relu | gelu | tanh | sigmoid | linear", "relu"),
     "noise": ("none | gaussian | masking | salt_and_pepper", "none"),
@@ -107,10 +108,11 @@ UNSUPERVISED: dict[str, tuple[str, Any]] = {
     "tied": ("bool", False),
     "loss": ("mse | bce", "mse"),
     "target": ("own | original", "own"),
-    "adversary": ("float", 1.0),
+    "reconstruction": ("float", 1.0),
     "critic": ("int", 500),
     "kernel": ("int", 3),
     "pool": ("int", 2),
+    "stride": ("int | null", None),
     "decoder_kernel": ("int", 11),
     "read": ("list of int | null", None),
     "readout_lr": ("float", 0.001),
@@ -136,23 +138,34 @@ UFF_CELLS: dict[str, dict[str, Any]] = {
     "ae": {"cell": "ae"},
     "dae": {"cell": "dae", "noise": "masking", "noise_level": 0.5},
     "cae": {"cell": "cae", "widths": [32, 64, 128]},
-    "gan": {"cell": "gan", "lr": 0.0002, "beta1": 0.5},
+    "gan": {
+        "cell": "gan",
+        "lr": 0.0002,
+        "beta1": 0.5,
+        "reconstruction": 100.0,
+        "noise": "masking",
+        "noise_level": 0.5,
+    },
 }
 UFF_DATA = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}
+CONVWTA = {
+    **{"cell": "convwta", "widths": [64], "kernel": 7, "sparsity_level": 0.2, "pool": 6},
+    **{"stride": 3, "lr": 0.003, "epochs": 10},
+}
 WTA = {"cell": "wta", "widths": [2000], "sparsity": "lifetime"}
 DIGITS = {"dataset": "digits", "width": 500, "epochs": 40, "batch": 50, "checkpoint_every": 5}
 RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
     "bp-digits": (BACKPROP, DIGITS),
     "bp-mnist": (BACKPROP, {}),
     "ff-digits": (FORWARD_FORWARD, {**DIGITS, "label": "appended", "evaluate_every": 2}),
-    "ff-mnist": (FORWARD_FORWARD, {}),
+    "ff-mnist": (FORWARD_FORWARD, {"epochs": 60, "decay": 0.02}),
     **{
         f"uff-{cell}-{name}": (UNSUPERVISED, {**own, "dataset": data})
         for name, data in UFF_DATA.items()
         for cell, own in UFF_CELLS.items()
     },
     "uff-wta-mnist": (UNSUPERVISED, WTA),
-    "uff-convwta-mnist": (UNSUPERVISED, {"cell": "convwta", "widths": [64, 128], "kernel": 5}),
+    "uff-convwta-mnist": (UNSUPERVISED, CONVWTA),
     "uff-anomaly-mnist": (DETECTOR, {}),
     "uff-regression-diabetes": (UNSUPERVISED, {**TABLE, "dataset": "diabetes"}),
     "uff-tabular-cancer": (UNSUPERVISED, {**TABLE, "dataset": "cancer"}),
@@ -181,8 +194,9 @@ def test_settings_of_recipes_are_frozen(name: str) -> None:
     assert asdict(recipe.defaults) == {k: own.get(k, v) for k, (_, v) in settings.items()}
     assert all(meaning for *_, meaning in describe(recipe.defaults)), "each setting is explained"
     dests = {action.dest for action in run_parser(recipe, name)._actions} - {"help"}
-    twin = {"twin"} if recipe.twin else set()
-    assert dests == {*RUN_FLAGS.split(), *twin, *settings}
+    switches = {"twin"} if recipe.twin else set()
+    switches |= {"alone"} if recipe.controls else set()
+    assert dests == {*RUN_FLAGS.split(), *switches, *settings}
 
 
 def test_help_needs_no_torch() -> None:

@@ -318,7 +318,7 @@ def check_settings(recipe: Any) -> Promises:
     else:
         raise BrokenPromise("unknown settings are refused")
     tiny = {"epochs": 2, "width": 24, "batch": 40, "dataset": "synthetic", "cells": 2}
-    tiny |= {"widths": [12, 10]}
+    tiny |= {"widths": [12, 10][: len(getattr(recipe.defaults, "widths", []))]}
     settings = replace(recipe.defaults, **{k: v for k, v in tiny.items() if k in names})
     made = recipe.data(settings, data.load("synthetic"))
     again = type(settings)(**asdict(settings))

@@ -9,13 +9,8 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from .readouts import (
-    answers,
-    every_label,
-    neutral_answers,
-    reconstruction_errors,
-    strangeness,
-)
+from .fast import every_label
+from .readouts import answers, neutral_answers, reconstruction_errors, strangeness
 from .row import Row
 
 CHUNK = 500  # samples a pass; one with every label tried is K times as many rows
@@ -54,7 +49,7 @@ def judge(row: Row, x: Tensor, *, labels: bool = True) -> Verdicts:
     for at in range(0, len(x), CHUNK):
         part = x[at : at + CHUNK].to(device)
         if labels and row.algorithm.candidates:
-            tried.append(every_label(row.cells, row.algorithm, part).float().cpu())
+            tried.append(every_label(row, part).float().cpu())
         if head is not None:
             seen = neutral_answers(row.cells, row.algorithm, part)
             linear.append(head(head.features(seen)).float().cpu())

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import torch
 
+from .allocator import keep_freed_memory
 from .errors import BadInput, nearest
 from .optimizers import RateSchedule, constant
 from .row import Row
@@ -33,14 +34,22 @@ class Training:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how a run computes. ``threads`` None leaves torch's own number."""
+    """Where and how a run computes. ``threads`` None leaves torch's own number.
+
+    ``fast`` off keeps to autograd where closed forms would take its place (``fast.py``).
+    """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     threads: int | None = None
+    fast: Literal["auto", "off"] = "auto"
 
     def __post_init__(self) -> None:
-        for name, known in (("device", ("auto", "cpu", "cuda")), ("precision", ("fp32", "bf16"))):
+        choices = {
+            **{"device": ("auto", "cpu", "cuda"), "precision": ("fp32", "bf16")},
+            "fast": ("auto", "off"),
+        }
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 came = getattr(self, name)
                 raise BadInput(f"{name} can't be {came!r}: {nearest(str(came), known)}")
@@ -51,6 +60,7 @@ class Machine:
             if not 1 <= self.threads <= 1024:
                 raise BadInput(f"threads should be 1 to 1024, and is {self.threads}")
             torch.set_num_threads(self.threads)
+        keep_freed_memory()
         # A saturated logistic sends gradients of 1e-40 into matrix products, and a CPU multiplies
         # such denormals up to a hundred times slower: products took 3x as long until they were
         # flushed to zero.

@@ -60,7 +60,7 @@ class LinearReadout(nn.Module):
 
     def features(self, answers: Sequence[Tensor]) -> Tensor:
         """The chosen cells' answers, each normalised, flat, side by side.  -> [B, F]."""
-        return torch.cat([self.normalise(answers[i]).flatten(1) for i in self.read], dim=1)
+        return torch.cat([self.normalise(answers[i].flatten(1)) for i in self.read], dim=1)
 
     def forward(self, features: Tensor) -> Tensor:
         """features [B, F] -> scores [B, K], or [B, 1] for a number."""

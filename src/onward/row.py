@@ -21,7 +21,8 @@ class Row:
     ``readout`` is a station whose cell is a :class:`LinearReadout`, or None. ``counted`` are the
     cells, by position, whose verdicts are summed when every label is tried. A row that ``detects``
     is judged by how well its cells' errors of reconstruction tell strange samples (label 1) from
-    usual ones (label 0).
+    usual ones (label 0). ``fast`` lets closed forms take the place of autograd where they apply
+    (``fast.py``).
     """
 
     stations: list[Station]
@@ -29,6 +30,7 @@ class Row:
     readout: Station | None
     counted: tuple[int, ...]
     detects: bool = False
+    fast: bool = True
 
     @property
     def cells(self) -> list[nn.Module]:

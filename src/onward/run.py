@@ -90,6 +90,7 @@ class Run:
             )
         self.plan, self.data, self.machine, self.record, self.out = plan, data, machine, result, out
         self.row = plan.row
+        self.row.fast = machine.fast == "auto"
         self.progress = progress or Silent()
         self.device = machine.resolve()
         for station in self.row.everyone:
@@ -156,7 +157,7 @@ class Run:
             if number >= self.at.stage:
                 if number > self.at.stage or self.at.steps == 0:
                     self._begin_stage(number, stage, flops)
-                self._train_stage(number, stage)
+                self._train_stage(stage)
             self._measure_memory(resident)
 
     def _begin_stage(self, number: int, stage: Stage, flops: int) -> None:
@@ -166,7 +167,7 @@ class Run:
         cost["data_passes"] = round(cost["data_passes"] + stage.passes_before, 4)
         cost["bytes_between_stations"] += stage.bytes_before
 
-    def _train_stage(self, number: int, stage: Stage) -> None:
+    def _train_stage(self, stage: Stage) -> None:
         training, at = self.plan.training, self.at
         self.progress.stage(stage.name, training.epochs, len(self.x))
         while at.epoch < training.epochs:
@@ -174,16 +175,16 @@ class Run:
             for station in stage.stations:
                 for optimizer in station.optimizers.values():
                     set_rate(optimizer, rate)
-            self._train_epoch(number, stage)
+            self._train_epoch(stage)
             at.epoch += 1
             last = at.epoch == training.epochs
             self._end_epoch(stage, rate, last)
             if last or at.epoch % training.checkpoint_every == 0:
                 self._save()
 
-    def _train_epoch(self, number: int, stage: Stage) -> None:
+    def _train_epoch(self, stage: Stage) -> None:
         at, size = self.at, self.plan.training.batch
-        order = generator(self.record["seed"], "order", number, at.epoch)
+        order = generator(self.record["seed"], "order", stage.order, at.epoch)
         permutation = torch.randperm(len(self.x), generator=order).to(self.device)
         batches = [permutation[i : i + size] for i in range(0, len(self.x), size)]
         # fp64 and continued from the position, so that it does not matter where a run was cut.

@@ -9,6 +9,7 @@ the next stage is asked for.
 * greedy: each cell to its end, on the stored outputs of the frozen cells before it.
 * backprop: no wall; the readout's loss trains every cell. The yardstick.
 * frozen: the cells stay as drawn and only the readout learns. The control.
+* alone: one cell of a greedy row, at a place of its own.
 
 B = samples of a batch, N = training samples, V = views of a sample.
 """
@@ -22,7 +23,7 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor
 
-from . import prefix, readouts
+from . import fast, prefix, readouts
 from .errors import BadInput
 from .local import Algorithm, Station, Streams, walk, wall
 from .row import Row
@@ -50,6 +51,7 @@ class Stage:
     passes_before: float = 0.0  # once, before the stage: frozen outputs are computed
     rows_handed_on: int = 0  # of each sample and epoch, over every wall
     bytes_before: int = 0  # once, before the stage: frozen outputs are handed on
+    order: int = 0  # which of the run's orders of batches: a cell has its own wherever it learns
 
 
 Schedule = Callable[[Row, Tensor, Tensor, Generator], Iterator[Stage]]
@@ -65,7 +67,7 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
     """
     _serve("simultaneous", row, hints=("none", "earlier", "all"))
     algorithm, stations = row.algorithm, row.stations
-    one_pass = _one_view(algorithm) and algorithm.hints == "none"
+    one_pass = one_view(algorithm) and algorithm.hints == "none"
 
     def together(index: Tensor) -> Losses:
         losses: Losses = {}
@@ -75,7 +77,11 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
             answered.append(wall(outs).rows)
         return losses | _learn_readout(row, answered, y[index])[0]
 
+    closed = fast.Steps(row, x, y, rng)
+
     def step(index: Tensor) -> Losses:
+        if closed.apply():
+            return closed.step(index)  # what follows, in closed form
         bx, by = x[index], y[index]
         losses, scores = _read(row, bx, by)
         ins = algorithm.streams(bx, by, rng, scores)
@@ -98,7 +104,7 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
     return iter([replace(stage, rows_handed_on=algorithm.count)])
 
 
-def _one_view(algorithm: Algorithm) -> bool:
+def one_view(algorithm: Algorithm) -> bool:
     """Whether every batch is the one view that there is of each sample."""
     own = type(algorithm)
     usual = own.streams is Algorithm.streams and own.draw is Algorithm.draw
@@ -138,6 +144,8 @@ def _greedy(
 ) -> Iterator[Stage]:
     algorithm, cells = row.algorithm, len(row.stations)
     viewed = type(algorithm).streams is Algorithm.streams
+    # Where every cell restores the original sample, that is handed on beside the latents.
+    beside = algorithm.views * x.numel() * x.element_size() if algorithm.originals else 0
     store: Tensor | None = None  # [V, N, *F], what the last frozen cell answers to every view
     with tempfile.TemporaryDirectory(dir=folder, prefix="frozen-") as scratch:
         keep = partial(prefix.allocate, budget=budget, folder=Path(scratch))
@@ -147,26 +155,28 @@ def _greedy(
                 stage = Stage(
                     name=station.name,
                     stations=(station,),
-                    step=partial(_learn_alone, algorithm, station, see),
+                    step=partial(_learn_alone, row, station, see, fast.Alone(row, station)),
                     trained=number + 1,
                     passes=algorithm.count * (number + 1) / cells,
+                    order=number,
                 )
             else:
                 see = partial(_pick, algorithm, store, x, y, rng)
                 stage = Stage(
                     name=station.name,
                     stations=(station,),
-                    step=partial(_learn_alone, algorithm, station, see),
+                    step=partial(_learn_alone, row, station, see, fast.Alone(row, station)),
                     trained=number + 1,
                     passes=algorithm.count / cells,
                     passes_before=algorithm.views / cells,
-                    bytes_before=store.numel() * store.element_size(),
+                    bytes_before=store.numel() * store.element_size() + beside,
+                    order=number,
                 )
             yield stage
             if viewed and number + 1 < cells:
                 store = prefix.advance(station.cell, algorithm, x, store, keep)
         if row.readout is not None:
-            yield _readout_stage(row, x, y, keep, trained=cells)
+            yield _readout_stage(row, x, y, keep, trained=cells, order=cells)
 
 
 def _through(row: Row, number: int, x: Tensor, y: Tensor, rng: Generator, index: Tensor) -> Streams:
@@ -196,11 +206,17 @@ def _pick(
 
 
 def _learn_alone(
-    algorithm: Algorithm, station: Station, see: Callable[[Tensor], Streams], index: Tensor
+    row: Row,
+    station: Station,
+    see: Callable[[Tensor], Streams],
+    closed: fast.Alone,
+    index: Tensor,
 ) -> Losses:
     ins = see(index)
+    if (losses := closed.update(ins)) is not None:
+        return losses
     outs = station.forward(ins)
-    return _summed(station, station.update(algorithm, ins, outs))
+    return _summed(station, station.update(row.algorithm, ins, outs))
 
 
 def backprop(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
@@ -236,25 +252,59 @@ def frozen(
     y: Tensor,
     rng: Generator,
     *,
+    order: int = 0,
     budget: float = 2.0,
     folder: Path | None = None,
 ) -> Iterator[Stage]:
-    """Cells as they were drawn, and a readout that learns on them: the control of every claim.
+    """Cells as they are, and a readout that learns on them.  x [N, *D], y [N].
 
-    Their answers are computed once and kept as under :func:`greedy`.
+    With cells as they were drawn this is the control of every claim. Their answers are computed
+    once and kept as under :func:`greedy`; ``order`` is :class:`Stage`'s.
     """
     if row.readout is None:
         raise BadInput("the schedule frozen trains nothing but a linear readout: give the row one")
-    return _frozen(row, x, y, budget, folder)
+    return _frozen(row, x, y, order, budget, folder)
 
 
-def _frozen(row: Row, x: Tensor, y: Tensor, budget: float, folder: Path | None) -> Iterator[Stage]:
+def _frozen(
+    row: Row, x: Tensor, y: Tensor, order: int, budget: float, folder: Path | None
+) -> Iterator[Stage]:
     with tempfile.TemporaryDirectory(dir=folder, prefix="frozen-") as scratch:
         keep = partial(prefix.allocate, budget=budget, folder=Path(scratch))
-        yield _readout_stage(row, x, y, keep, trained=0)
+        yield _readout_stage(row, x, y, keep, trained=0, order=order)
 
 
-def _readout_stage(row: Row, x: Tensor, y: Tensor, keep: prefix.Keep, *, trained: int) -> Stage:
+def alone(row: Row, x: Tensor, y: Tensor, rng: Generator, *, order: int) -> Iterator[Stage]:
+    """One cell to its end, on what the cell before it handed on: a part of :func:`greedy`.
+
+    x [N, *D] are the answers of the row's cell ``order - 1``, or the samples for order 0. The same
+    weights come out, bit for bit, as in one process.
+    """
+    algorithm = row.algorithm
+    if len(row.stations) != 1 or row.readout is not None:
+        raise BadInput("the schedule alone trains one cell, without a readout")
+    if not one_view(algorithm) or algorithm.hints != "none" or algorithm.targets:
+        raise BadInput(
+            f"the schedule alone can't serve {type(algorithm).__name__}: a file of one answer a "
+            "sample holds no labels, hints or other views. Unsupervised cells need none"
+        )
+    if algorithm.originals and order > 0:
+        raise BadInput(
+            "the schedule alone can't serve target=original: the samples stay where the first cell "
+            "is. Take target=own"
+        )
+    station = row.stations[0]
+
+    def step(index: Tensor) -> Losses:
+        ins = algorithm.streams(x[index], y[index], rng)
+        return _summed(station, station.update(algorithm, ins, station.forward(ins)))
+
+    return iter([Stage(station.name, (station,), step, 1, passes=1, order=order)])
+
+
+def _readout_stage(
+    row: Row, x: Tensor, y: Tensor, keep: prefix.Keep, *, trained: int, order: int
+) -> Stage:
     """The linear readout alone, on features of frozen cells that are computed once."""
     head = row.readout
     assert head is not None
@@ -265,7 +315,7 @@ def _readout_stage(row: Row, x: Tensor, y: Tensor, keep: prefix.Keep, *, trained
         loss, _ = readouts.learn(head, rows, y[index])
         return {head.name: loss}
 
-    return Stage("readout", (head,), step, trained, passes=0, passes_before=1)
+    return Stage("readout", (head,), step, trained, 0, passes_before=1, order=order)
 
 
 def _serve(name: str, row: Row, hints: tuple[str, ...]) -> None:

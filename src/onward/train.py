@@ -86,6 +86,7 @@ def fit(
     device: Literal["auto", "cpu", "cuda"] = "auto",
     precision: Literal["fp32", "bf16"] = "fp32",
     threads: int | None = None,
+    fast: Literal["auto", "off"] = "auto",
     out: str | Path | None = None,
     resume: bool = False,
     progress: Progress | None = None,
@@ -98,7 +99,8 @@ def fit(
     what the readout is to answer: by default the classes, or the numbers, that the data have.
     ``epochs``
     passes of batches of ``batch`` samples, per stage of the schedule; ``rate`` maps (epoch, epochs)
-    to a multiplier of every learning rate.
+    to a multiplier of every learning rate. ``fast="off"`` keeps to autograd where closed forms
+    would give the same numbers to rounding (fast.py).
     ``seed`` decides batch order and negatives; initial weights are the cells' own. With ``out`` a
     folder is left (docs/record.md), and with ``resume=True`` an interrupted run there goes on.
 
@@ -135,7 +137,8 @@ def fit(
         head=partial(LinearReadout, task=task or suited(data.target, data.train.y)),
     )
     training = Training(epochs, batch, rate, evaluate_every, checkpoint_every)
-    plan, machine = Plan(row, schedule, training), Machine(device, precision, threads)
+    plan = Plan(row, schedule, training)
+    machine = Machine(device, precision, threads, fast)
     folder = None if out is None else Path(out)
     result = new_record(plan, data, machine, seed, settings)
     run = Run(plan, data, machine, result, folder, progress)
@@ -181,7 +184,7 @@ def new_record(
         "settings": settings,
         "seed": seed,
         "data": data.describe(),
-        "machine": meter.machine(device, machine.precision),
+        "machine": meter.machine(device, machine.precision, machine.fast),
         "versions": meter.versions(),
         "commit": meter.commit(),
         "parameters": {

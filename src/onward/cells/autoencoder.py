@@ -25,6 +25,7 @@ from .lengths import Normalise, layer_norm
 from .noise import Corruption
 from .reconstruction import (
     LossName,
+    as_target,
     check_loss,
     distance,
     find_activation,
@@ -126,7 +127,7 @@ class AutoEncoder(nn.Module):
         noise then costs one pass. ``target`` [B, *] stands in for the cell's own input.
         """
         seen, z, answer = self.answer(x, z)
-        loss = distance(self.kind, answer, seen if target is None else target.flatten(1))
+        loss = distance(self.kind, answer, as_target(target, seen, answer))
         return loss + self.l1 * z.abs().mean() if self.l1 else loss
 
     def answer(self, x: Tensor, z: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:

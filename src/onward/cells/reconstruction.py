@@ -46,6 +46,21 @@ def check_loss(loss: str, normalise: Normalise, own_target: bool) -> None:
         )
 
 
+def as_target(target: Tensor | None, seen: Tensor, answer: Tensor) -> Tensor:
+    """What an answer [B, *D] is held against: the target in its shape, or what the cell sees.
+
+    Refused where the numbers of a sample are not as many: they would be broadcast.
+    """
+    wanted = seen if target is None else target
+    if wanted[0].numel() != answer[0].numel():
+        raise BadInput(
+            f"a cell that restores {tuple(answer.shape[1:])} was given a target of "
+            f"{tuple(wanted.shape[1:])}: build it with restores= for that shape, or take "
+            'target="own"'
+        )
+    return wanted.reshape(answer.shape)
+
+
 def distance(loss: LossName, answer: Tensor, wanted: Tensor) -> Tensor:
     """Mean over all numbers; ``answer`` are logits where the loss is "bce".  [B, *D] x 2 -> []."""
     if loss == "mse":

@@ -66,6 +66,12 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
         add_help=False,
     )
     run.add_argument("words", nargs=argparse.REMAINDER)
+    relay = verbs.add_parser(
+        "relay",
+        help="train a row's cells at different sites, a file of latents from each to the next",
+        add_help=False,
+    )
+    relay.add_argument("words", nargs=argparse.REMAINDER)
     resume = verb("resume", "go on with an interrupted run; it will equal one never interrupted")
     resume.add_argument("folder", metavar="DIR", type=Path)
     resume.add_argument("--data", metavar="PATH", help="where the run's data lie now")
@@ -101,7 +107,7 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     return top, dict(verbs.choices)
 
 
-VERBS = ("ls", "show", "run", "resume", "eval", "predict", "report", "check", "data")
+VERBS = ("ls", "show", "run", "relay", "resume", "eval", "predict", "report", "check", "data")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -149,8 +155,8 @@ def _given(words: list[str]) -> argparse.Namespace:
     """What the command line asks for. Raises BadInput for a name there is not."""
     if words and not words[0].startswith("-") and words[0] not in VERBS:
         raise BadInput(f"there is no verb {words[0]!r}: {nearest(words[0], VERBS)}")
-    if words[:1] == ["run"]:  # its flags are the recipe's
-        return argparse.Namespace(verb="run", words=words[1:])
+    if words[:1] in (["run"], ["relay"]):  # their flags are the recipe's
+        return argparse.Namespace(verb=words[0], words=words[1:])
     top, verbs = parser()
     given, extra = top.parse_known_args(words)
     if not extra:

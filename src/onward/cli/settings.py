@@ -26,8 +26,23 @@ OWN: dict[str, tuple[Any, Any, str]] = {
     "device": (Literal["auto", "cpu", "cuda"], "auto", "where to compute"),
     "precision": (Literal["fp32", "bf16"], "fp32", "of matrix products; weights are fp32"),
     "threads": (int | None, None, "threads of the processor to use"),
+    "fast": (Literal["auto", "off"], "auto", "closed forms where they apply, or autograd only"),
 }
 """Flags that every recipe has: name -> type, default, meaning."""
+
+SWITCHES = ("twin", "alone")
+"""Flags without a value."""
+
+
+def _switches(recipe: Recipe) -> dict[str, str]:
+    """Those that a recipe has, with their meaning."""
+    found = {"twin": f"also run {recipe.twin} into OUT/twin"} if recipe.twin else {}
+    if recipe.twin == recipe.name:
+        found = {"twin": "also run backprop on the same cells into OUT/twin"}
+    if recipe.controls:
+        names = " and ".join(recipe.controls)
+        found["alone"] = f"leave out the controls ({names}) that else run into OUT"
+    return found
 
 
 def run_parser(recipe: Recipe, name: str) -> ArgumentParser:
@@ -42,10 +57,8 @@ def run_parser(recipe: Recipe, name: str) -> ArgumentParser:
     parser.add_argument("--config", action="config", help="YAML file of settings; flags win")
     for flag, (kind, default, meaning) in OWN.items():
         parser.add_argument(f"--{flag}", type=kind, default=default, help=meaning)
-    if recipe.twin:
-        parser.add_argument(
-            "--twin", action="store_true", help=f"also run {recipe.twin} into OUT/twin"
-        )
+    for switch, meaning in _switches(recipe).items():
+        parser.add_argument(f"--{switch}", action="store_true", help=meaning)
     parser.add_class_arguments(type(recipe.defaults), fail_untyped=False)
     parser.set_defaults(dataclasses.asdict(recipe.defaults))
     return parser
@@ -68,6 +81,22 @@ def parse(recipe: Recipe, name: str, words: Sequence[str]) -> tuple[Any, Namespa
         raise BadInput(" ".join(str(error).split())) from error
     names = [field.name for field in dataclasses.fields(recipe.defaults)]
     return type(recipe.defaults)(**{name: given[name] for name in names}), given
+
+
+def parse_relay(words: Sequence[str]) -> Namespace:
+    """The flags of a relay's later parts, whose settings are in a file.  Raises BadInput."""
+    own = {flag: OWN[flag] for flag in ("data", "out", "device", "precision", "threads")}
+    own["recipe"] = (str | None, None, "a recipe of your own")
+    parser = ArgumentParser(exit_on_error=False, default_env=False, allow_abbrev=False)
+    for flag, (kind, default, meaning) in own.items():
+        parser.add_argument(f"--{flag}", type=kind, default=default, help=meaning)
+    pairs = _flags(words, list(own), "onward relay on latents")
+    for flag, value in pairs:
+        try:
+            parser.parse_args([_word(flag, value)])
+        except (ArgumentError, TypeError, ValueError) as error:
+            raise BadInput(_bad_value(flag, own[flag][0], value)) from error
+    return parser.parse_args([_word(*pair) for pair in pairs])
 
 
 def describe(settings: Any) -> list[tuple[str, str, str, str]]:
@@ -93,7 +122,7 @@ def _kinds(recipe: Recipe, name: str) -> dict[str, Any]:
     hints = get_type_hints(type(recipe.defaults))
     settings = {field.name: hints[field.name] for field in dataclasses.fields(recipe.defaults)}
     own: dict[str, Any] = {flag: kind for flag, (kind, _, _) in OWN.items()}
-    own |= {"twin": bool} if recipe.twin else {}
+    own |= dict.fromkeys(_switches(recipe), bool)
     if taken := sorted(settings.keys() & {*own, "config", "print_config"}):
         raise BadInput(f"{name} has a setting called {taken[0]}, and so has every run: rename it")
     return {**own, **settings}
@@ -110,9 +139,9 @@ def _flags(words: Sequence[str], valid: list[str], recipe: str) -> list[tuple[st
         flag, inline, value = word.lstrip("-").partition("=")
         if flag not in valid or not word.startswith("--"):
             raise BadInput(f"{recipe} has no setting {flag!r}: {nearest(flag, valid)}")
-        if flag in ("twin", "print_config"):
-            if inline and flag == "twin":
-                raise BadInput("twin takes no value: write --twin, or leave it out")
+        if flag in (*SWITCHES, "print_config"):
+            if inline and flag in SWITCHES:
+                raise BadInput(f"{flag} takes no value: write --{flag}, or leave it out")
             found.append((flag, value if inline else None))
         elif inline:
             found.append((flag, value))
@@ -144,8 +173,9 @@ def _file(path: str | None, valid: list[str], recipe: str) -> list[tuple[str, st
     for name in content:
         if name not in valid:
             raise BadInput(f"{path}: {recipe} has no setting {name!r}: {nearest(str(name), valid)}")
-    if not isinstance(content.get("twin", False), bool):
-        raise BadInput(f"{path}: twin should be true or false, and is {content['twin']!r}")
+    for name in SWITCHES:
+        if not isinstance(content.get(name, False), bool):
+            raise BadInput(f"{path}: {name} should be true or false, and is {content[name]!r}")
     return [(name, _plain(value)) for name, value in content.items()]
 
 
@@ -156,7 +186,7 @@ def _plain(value: Any) -> str:
 
 def _fits(recipe: Recipe, name: str, flag: str, value: str | None) -> bool:
     """Whether a value is accepted where it is the only one."""
-    if flag == "twin":
+    if flag in SWITCHES:
         return True
     try:
         run_parser(recipe, name).parse_args([_word(flag, value)])

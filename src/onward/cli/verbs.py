@@ -40,6 +40,8 @@ def show(given: argparse.Namespace) -> int:
     print(f"{given.recipe}\n\nclaim   {recipe.claim}\nsource  {recipe.source}")
     if recipe.twin:
         print(f"twin    {recipe.twin} (backprop on the same cells: --twin)")
+    if recipe.controls:
+        print(f"control {', '.join(recipe.controls)} (run beside it; --alone leaves them out)")
     table = Table(box=None, pad_edge=False)
     for heading in ("setting", "type", "default", "meaning"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "setting")
@@ -53,7 +55,7 @@ def show(given: argparse.Namespace) -> int:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Train a recipe into a folder, with its backprop twin where asked."""
+    """Train a recipe into a folder, with its controls, and its backprop twin where asked."""
     from .. import recipes
     from . import settings as cli_settings
 
@@ -78,7 +80,7 @@ def run(given: argparse.Namespace) -> int:
     from ..progress import progress_for
     from ..recipes import running
 
-    machine = Machine(flags.device, flags.precision, flags.threads)
+    machine = Machine(flags.device, flags.precision, flags.threads, flags.fast)
 
     def train() -> None:
         running.start(
@@ -90,14 +92,71 @@ def run(given: argparse.Namespace) -> int:
             data_path=flags.data,
             progress=progress_for(sys.stderr),
             name=name,
-            twin=bool(recipe.twin and flags.twin),
+            beside=running.companions(
+                recipe, settings, twin=flags.get("twin", False), alone=flags.get("alone", False)
+            ),
         )
 
     return _see_through(train, out)
 
 
+RELAY = """\
+usage: onward relay RECIPE [--SETTING VALUE ...] --out DIR      the first cell, on samples
+       onward relay LATENTS --out DIR                           the next cell, on a file of latents
+       onward relay LATENTS LATENTS ... --data PATH --out DIR   the readout, on the files of all
+
+Each site trains one cell of the row and leaves DIR/latents.safetensors for the next, which needs
+nothing else: no sample, label or gradient travels. Settings and seed are those of the first site.
+The weights are those of `onward run RECIPE --regime separate`, bit for bit.
+
+  --data PATH        for the readout: where the labels are, in the data set that the row began with
+  --recipe NAME      MODULE:ATTRIBUTE of a recipe of your own; it is never taken from a file
+  --device, --precision, --threads as for `onward run`
+"""
+
+
+def relay(given: argparse.Namespace) -> int:
+    """One part of a row at a site of its own."""
+    from .. import recipes
+    from . import settings as cli_settings
+
+    words: list[str] = list(given.words)
+    if not words or words[0] in ("-h", "--help"):
+        print(RELAY, end="")
+        return 0
+    files = [word for word in words if Path(word).suffix == ".safetensors"]
+    if words[0] in files:
+        flags = cli_settings.parse_relay([word for word in words if word not in files])
+        recipe, settings, name = None, None, flags.recipe
+    else:
+        name, *rest = words
+        recipe = recipes.find(name)
+        if "-h" in rest or "--help" in rest:
+            cli_settings.print_help(recipe, name)
+            return 0
+        settings, flags = cli_settings.parse(recipe, name, rest)
+    if flags.out is None:
+        raise BadInput("`onward relay` wants the folder of this site's part: --out DIR")
+    from ..plan import Machine
+    from ..progress import progress_for
+    from ..recipes import relay as relays
+
+    out = Path(flags.out)
+    machine = Machine(flags.device, flags.precision, flags.threads)
+    more: dict[str, Any] = {"machine": machine, "out": out, "data_path": flags.data}
+    more["progress"] = progress_for(sys.stderr)
+
+    def train() -> None:
+        if recipe is None:
+            relays.following([Path(file) for file in files], recipe=name, **more)
+        else:
+            relays.first(recipe, settings, seed=flags.seed, name=name, **more)
+
+    return _see_through(train, out)
+
+
 def resume(given: argparse.Namespace) -> int:
-    """Go on with an interrupted run, and with its twin where one was asked for."""
+    """Go on with an interrupted run, and with those that are to stand beside it."""
     from ..progress import progress_for
     from ..recipes import running
     from ..record import read
@@ -105,14 +164,14 @@ def resume(given: argparse.Namespace) -> int:
     folder: Path = given.folder
 
     def train() -> None:
-        if read(folder)["status"] != "finished" or not running.twin_waits(folder):
+        if read(folder)["status"] != "finished" or not running.waiting(folder):
             running.resume(folder, data_path=given.data, progress=progress_for(sys.stderr))
 
     return _see_through(train, folder, given.data)
 
 
 def _see_through(train: Callable[[], None], folder: Path, data_path: str | None = None) -> int:
-    """Train, then the twin that waits; report and say what came out. Returns the exit code."""
+    """Train, then the runs that wait beside; report and say what came out. Returns the code."""
     from ..progress import progress_for
     from ..recipes import running
     from ..run import Interrupted
@@ -120,10 +179,13 @@ def _see_through(train: Callable[[], None], folder: Path, data_path: str | None 
     try:
         train()
         _write_report(folder)
-        if running.twin_waits(folder):
-            print("\nthe twin: backprop on the same cells", file=sys.stderr)
-            running.train_twin(folder, data_path=data_path, progress=progress_for(sys.stderr))
-            _write_report(folder / "twin")
+        for name in running.waiting(folder):
+            told = "the twin: backprop on the same cells" if name == "twin" else f"control: {name}"
+            print(f"\n{told}", file=sys.stderr)
+            running.train_beside(
+                folder, name, data_path=data_path, progress=progress_for(sys.stderr)
+            )
+            _write_report(folder / name)
             _write_report(folder)
     except Interrupted as error:
         print(f"onward: {error}; go on with: onward resume {folder}", file=sys.stderr)
@@ -240,19 +302,22 @@ def _write_report(folder: Path, beside: list[Path] | None = None) -> Path:
 
 
 def _say_result(folder: Path) -> None:
-    """The last lines of a run: test errors, the twin's beside them, and where to look."""
+    """The last lines of a run: test errors, its controls' beside them, and where to look."""
     from ..record import read
+    from ..report.records import companions
 
-    runs = [folder, folder / "twin"] if (folder / "twin" / "record.json").exists() else [folder]
     print()
-    for place in runs:
+    for place in (folder, *companions(folder)):
         record = read(place)
         errors = record["test_error"] or {}
         shown = [f"{k} {_percent(v)} %" for k, v in errors.items() if not isinstance(v, list)]
         seconds = record["cost"]["train_seconds"]
         name = f"{record['recipe']} on {record['data']['name']}"
+        name += "" if place == folder else f", {place.name}"
         said = ", ".join(shown) + _kind(record)
-        print(f"{name:<24} test error  {said:<34} {seconds:.1f} s of training")
+        print(f"{name:<36} test error  {said:<34} {seconds:.1f} s of training")
+    if read(folder).get("part", "readout") != "readout":
+        print(f"for the next site: {folder / 'latents.safetensors'}")
     print(f"report: {folder / 'report.html'}")
 
 

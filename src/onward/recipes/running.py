@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -20,6 +21,9 @@ from ..record import Record, check, read
 from ..run import Run
 from . import find
 from .recipe import Recipe
+
+TWIN = "twin"
+"""The folder of the backprop twin, inside that of its run."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,13 @@ def start(
     data_path: str | None = None,
     progress: Progress | None = None,
     name: str | None = None,
-    twin: bool = False,
+    beside: Sequence[str] = (),
 ) -> Record:
     """Run a recipe from the beginning into the folder ``out``. Returns its record.
 
     ``name`` is how it was asked for, where that is not its own name (``module:attribute``);
-    with ``twin`` the folder remembers that :func:`train_twin` is to follow.
+    ``beside`` are runs, as :func:`companions` names them, that :func:`train_beside` is to make
+    later: the folder remembers them.
     Raises BadInput before the folder is touched where settings, data or machine can't be used.
     """
     name = name or recipe.name
@@ -60,7 +65,7 @@ def start(
     named = {"dataset": recipe.defaults.dataset} if own_file else {}
     words = [command(recipe, name, dataclasses.replace(settings, **named), seed, machine)]
     words += [shlex.join(["--data", Path(str(data_path)).name])] if own_file else []
-    words += ["--twin"] if twin else []
+    words += ["--twin"] if TWIN in beside else []
     record = train.new_record(
         plan,
         dataset,
@@ -76,8 +81,9 @@ def start(
     train.claim_folder(out, resume=False)
     # Beside the record, not in it: a record may be published, a path of this machine not.
     local = {"data": str(Path(data_path).resolve())} if data_path is not None else {}
-    if local or twin:
-        write_atomically(out / train.LOCAL, json.dumps({**local, "twin": twin}).encode())
+    if local or beside:
+        content = {**local, "beside": list(beside)}
+        write_atomically(out / train.LOCAL, json.dumps(content).encode())
     return run.train()
 
 
@@ -90,6 +96,11 @@ def resume(
     is finished, damaged, or its data are not those it began with.
     """
     record = read(folder)
+    if record.get("part"):
+        from . import relay
+
+        if record["status"] != "finished" or relay.waits(folder):
+            return relay.resume(folder, data_path=data_path, progress=progress)
     if record["status"] == "finished":
         raise BadInput(
             f"{folder} holds a finished run, and nothing is left to do: "
@@ -100,8 +111,8 @@ def resume(
             f"{folder} holds a run that diverged, and it would again: start another with a smaller "
             "learning rate (its last good checkpoint can be evaluated)"
         )
-    recipe, settings = _recipe_of(record, folder)
-    machine = _machine_of(record)
+    recipe, settings = recipe_of(record, folder)
+    machine = machine_of(record)
     dataset = same_data(folder, record, data_path)
     plan = recipe.build(settings, dataset, record["seed"])
     places = folder / "checkpoint"
@@ -115,53 +126,83 @@ def resume(
     return run.train()
 
 
-def twin_waits(folder: Path) -> bool:
-    """Whether a run was started with its twin, and the twin is not finished."""
-    if not _local(folder).get("twin"):
-        return False
-    twin = folder / "twin"
-    return not (twin / "record.json").exists() or read(twin)["status"] != "finished"
+def companions(recipe: Recipe, settings: Any, *, twin: bool, alone: bool) -> tuple[str, ...]:
+    """The runs to make beside one of these settings: its controls, and its twin where asked.
+
+    A run that is itself a control has none.
+    """
+    changed = [dataclasses.replace(settings, **changes) for changes in recipe.controls.values()]
+    controls = () if alone or settings in changed else tuple(recipe.controls)
+    return controls + ((TWIN,) if twin and recipe.twin else ())
 
 
-def train_twin(
-    folder: Path, *, data_path: str | None = None, progress: Progress | None = None
+def waiting(folder: Path) -> list[str]:
+    """Runs that a folder remembers to make beside its own, and that are not finished."""
+    return [
+        name
+        for name in local_of(folder).get("beside", ())
+        if not (folder / name / "record.json").exists()
+        or read(folder / name)["status"] != "finished"
+    ]
+
+
+def train_beside(
+    folder: Path, name: str, *, data_path: str | None = None, progress: Progress | None = None
 ) -> Record:
-    """Run, or go on with, backprop on the same cells as the run in ``folder``, into its ``twin``.
+    """Run, or go on with, a control or the twin of the run in ``folder``, into ``folder``/name.
 
-    The twin has the run's data, cells, seed and machine, and its epochs and batch where those are
-    not the recipe's own; how fast it learns is its own.
+    It has the run's data, seed and machine. A control has its settings too, but for what makes it
+    one. The twin, backprop on the same cells, has its cells, and its epochs and batch where those
+    are not the recipe's own; how fast it learns is its own.
     """
     record = read(folder)
-    recipe, settings = _recipe_of(record, folder)
-    if recipe.twin is None:
-        raise BadInput(f"{recipe.name} has no twin")
-    twin, place = find(recipe.twin), folder / "twin"
+    recipe, settings = recipe_of(record, folder)
+    place = folder / name
     if (place / "record.json").exists():
         return resume(place, data_path=data_path, progress=progress)
+    if name in recipe.controls:
+        other, called = recipe, record["recipe"]
+        changed = dataclasses.replace(settings, **recipe.controls[name])
+    elif name == TWIN and recipe.twin is not None:
+        other, called = find(recipe.twin), recipe.twin
+        changed = _twin_settings(recipe, settings, other)
+    else:
+        raise BadInput(f"{recipe.name} has no {name} to run beside it")
+    return start(
+        other,
+        changed,
+        seed=record["seed"],
+        machine=machine_of(record),
+        out=place,
+        data_path=data_path or local_of(folder).get("data"),
+        progress=progress,
+        name=called,
+    )
+
+
+def _twin_settings(recipe: Recipe, settings: Any, twin: Recipe) -> Any:
+    if twin.name == recipe.name:
+        return dataclasses.replace(settings, **recipe.twin_changes)
     shared = {name: getattr(settings, name, None) for name in ("dataset", "width", "cells")}
     for name in ("epochs", "batch", "evaluate_every", "checkpoint_every"):
         if getattr(settings, name, None) != getattr(recipe.defaults, name, None):
             shared[name] = getattr(settings, name)
     known = {field.name for field in dataclasses.fields(twin.defaults)}
     shared = {k: v for k, v in shared.items() if k in known and v is not None}
-    return start(
-        twin,
-        dataclasses.replace(twin.defaults, **shared),
-        seed=record["seed"],
-        machine=_machine_of(record),
-        out=place,
-        data_path=data_path or _local(folder).get("data"),
-        progress=progress,
-        name=recipe.twin,
-    )
+    return dataclasses.replace(twin.defaults, **shared, **recipe.twin_changes)
 
 
 def open_run(folder: Path, *, device: str = "auto", threads: int | None = None) -> Opened:
     """A run's row with its last checkpoint's weights, ready to evaluate or predict."""
     record = read(folder)
-    recipe, settings = _recipe_of(record, folder)
+    if record.get("part"):
+        raise BadInput(
+            f"{folder} holds one part of a row ({record['part']}), trained at a site of its own, "
+            "and a whole row is wanted"
+        )
+    recipe, settings = recipe_of(record, folder)
     machine = Machine(device, "fp32", threads)  # type: ignore[arg-type]  # checked there
-    plan = recipe.build(settings, _blank(record), record["seed"])
+    plan = recipe.build(settings, blank(record), record["seed"])
     saved = checkpoint.load(folder / "checkpoint")
     _refuse_foreign(saved, record)
     checkpoint.restore(saved, plan.row.everyone, optimizers=False)
@@ -188,24 +229,30 @@ def command(recipe: Recipe, name: str, settings: Any, seed: int, machine: Machin
     return shlex.join(words)
 
 
-def _recipe_of(record: Record, folder: Path) -> tuple[Recipe, Any]:
+def recipe_of(record: Record, folder: Path) -> tuple[Recipe, Any]:
+    """The recipe of a run's record, and its settings."""
     if record["recipe"] is None:
         raise BadInput(
             f"{folder} was made by onward.fit(), not by a recipe: only the program that built its "
             "cells can rebuild them (onward.fit(..., resume=True) goes on with it)"
         )
     recipe = find(record["recipe"])
+    return recipe, settings_of(recipe, record["settings"], str(folder))
+
+
+def settings_of(recipe: Recipe, values: dict[str, Any], where: str) -> Any:
+    """A recipe's settings from JSON. Raises BadInput for names and values that it does not know."""
     known = {field.name for field in dataclasses.fields(recipe.defaults)}
-    if unknown := sorted(record["settings"].keys() - known):
+    if unknown := sorted(values.keys() - known):
         raise BadInput(
-            f"{folder} has settings that {recipe.name} does not know: {', '.join(unknown)}; "
+            f"{where} has settings that {recipe.name} does not know: {', '.join(unknown)}; "
             "it was made by another version"
         )
     kinds = get_type_hints(type(recipe.defaults))
-    for name, value in record["settings"].items():
+    for name, value in values.items():
         if not _fits(value, kinds[name]):
-            raise BadInput(f"{folder}: the record's setting {name} can't be {value!r}")
-    return recipe, dataclasses.replace(recipe.defaults, **record["settings"])
+            raise BadInput(f"{where}: the record's setting {name} can't be {value!r}")
+    return dataclasses.replace(recipe.defaults, **values)
 
 
 def _fits(value: Any, kind: Any) -> bool:
@@ -237,10 +284,12 @@ def _refuse_foreign(saved: checkpoint.Saved, record: Record) -> None:
         )
 
 
-def _machine_of(record: Record) -> Machine:
+def machine_of(record: Mapping[str, Any]) -> Machine:
+    """The machine settings of a run, for one like it."""
     device = "cpu" if record["machine"]["device"] == "cpu" else "cuda"
     about = record["machine"]
-    return Machine(device, about["precision"], about["threads"])  # type: ignore[arg-type]  # checked there
+    fast = about.get("fast", "off")  # a record from before there were closed forms
+    return Machine(device, about["precision"], about["threads"], fast)  # type: ignore[arg-type]  # checked there
 
 
 def same_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
@@ -259,12 +308,12 @@ def run_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
 
     As the run had it: prepared, where its recipe prepares data.
     """
-    recipe, settings = _recipe_of(record, folder)
-    named = data.load(settings.dataset, data_path or _local(folder).get("data"))
+    recipe, settings = recipe_of(record, folder)
+    named = data.load(settings.dataset, data_path or local_of(folder).get("data"))
     return recipe.data(settings, named)
 
 
-def _local(folder: Path) -> dict[str, Any]:
+def local_of(folder: Path) -> dict[str, Any]:
     """What only this machine needs to know of a run; empty where it left nothing."""
     path = folder / train.LOCAL
     if not path.exists():
@@ -273,6 +322,9 @@ def _local(folder: Path) -> dict[str, Any]:
         found = json.loads(path.read_bytes())
         if not isinstance(found, dict) or not isinstance(found.get("data", ""), str):
             raise ValueError("it is not an object with a path of data")
+        beside = found.setdefault("beside", [TWIN] if found.get("twin") else [])
+        if not isinstance(beside, list) or any(Path(str(n)).name != n for n in beside):
+            raise ValueError("beside should be a list of folders in this one")
     except (ValueError, OSError, RecursionError) as error:
         raise BadInput(f"{path} is damaged ({error}): remove it, and name --data PATH") from error
     return found
@@ -284,7 +336,7 @@ def _begun_again(record: Record, plan: Plan, dataset: Dataset, machine: Machine)
     return train.new_record(plan, dataset, machine, record["seed"], record["settings"], **fixed)
 
 
-def _blank(record: Record) -> Dataset:
+def blank(record: Mapping[str, Any]) -> Dataset:
     """Data of the right shape and no content, to rebuild cells without the data at hand."""
     about = record["data"]
     target = about.get("target", "classes")

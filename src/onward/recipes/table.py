@@ -29,7 +29,7 @@ def table(folder: Path) -> str:
         reported = find(name).reported if name in NAMES else ""
         cells = [name, _data(mine), _spread(mine, "goodness"), _last(mine), reported]
         # A folder RECIPE-VARIANT holds runs of a recipe with settings of their own.
-        command = f"onward run {name}" if name in NAMES else mine[0].record["command"]
+        command = f"onward run {name}" if name in NAMES else _command(mine[0])
         lines.append("| " + " | ".join([*cells, f"`{command}`"]) + " |")
     return "\n".join(lines)
 
@@ -41,6 +41,18 @@ def insert(text: str, folder: Path) -> str:
     if found is None:
         raise BadInput(f"the marks {MARKS[0]} and {MARKS[1]} are missing")
     return text[: found.end(1)] + table(folder) + "\n" + text[found.start(2) :]
+
+
+def _command(run: Committed) -> str:
+    """How a variant is run today: its recipe's defaults may be others than when it ran."""
+    from . import running
+
+    record = run.record
+    if record["recipe"] not in NAMES:
+        return str(record["command"])
+    recipe = find(record["recipe"])
+    settings = running.settings_of(recipe, record["settings"], str(run.path))
+    return running.command(recipe, recipe.name, settings, run.seed, running.machine_of(record))
 
 
 def _data(runs: Sequence[Committed]) -> str:

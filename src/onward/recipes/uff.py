@@ -27,9 +27,18 @@ CELLS: dict[str, dict[str, Any]] = {
     "ae": {},
     "dae": {"noise": "masking", "noise_level": 0.5},
     "cae": {"widths": [32, 64, 128]},
-    "gan": {"lr": 0.0002, "beta1": 0.5},
+    "gan": {
+        "lr": 0.0002,
+        "beta1": 0.5,
+        "reconstruction": 100.0,
+        "noise": "masking",
+        "noise_level": 0.5,
+    },
 }
 """What each kind of cell has of its own."""
+
+CONTROLS = {"frozen": {"regime": "frozen"}, "raw": {"regime": "raw"}}
+BACKPROP = {"regime": "backprop"}
 
 DATA = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}
 
@@ -42,6 +51,9 @@ def _recipe(cell: str, data: str) -> Recipe:
         source=SOURCE,
         defaults=UnsupervisedSettings(dataset=DATA[data], cell=cell, **CELLS[cell]),  # type: ignore[arg-type]
         build=build,
+        twin=f"uff-{cell}-{data}",
+        twin_changes=BACKPROP,
+        controls=CONTROLS,
     )
 
 
@@ -58,12 +70,25 @@ recipes["uff-wta-mnist"] = Recipe(
         cell="wta", widths=[2000], sparsity="lifetime", sparsity_level=0.05
     ),
     build=build,
+    twin="uff-wta-mnist",
+    twin_changes=BACKPROP,
+    controls=CONTROLS,
     reported="98.8 with a linear SVM on one cell (Makhzani and Frey 2015, second-hand)",
 )
 recipes["uff-convwta-mnist"] = replace(
     recipes["uff-wta-mnist"],
     name="uff-convwta-mnist",
-    claim="Convolutional winner-take-all cells: at most 1.0 % test error.",
-    defaults=UnsupervisedSettings(cell="convwta", widths=[64, 128], kernel=5),
+    twin="uff-convwta-mnist",
+    claim="A convolutional winner-take-all cell: at most 1.0 % test error.",
+    defaults=UnsupervisedSettings(
+        cell="convwta",
+        widths=[64],
+        kernel=7,
+        sparsity_level=0.2,
+        pool=6,
+        stride=3,
+        lr=0.003,
+        epochs=10,
+    ),
     reported="99.3 and more with a linear SVM (Makhzani and Frey 2015, second-hand)",
 )

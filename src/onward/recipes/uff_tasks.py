@@ -7,7 +7,7 @@ each beside its controls and beside what scikit-learn has for the same data.
 
 from . import anomaly
 from .recipe import Recipe
-from .uff import SOURCE
+from .uff import BACKPROP, CONTROLS, SOURCE
 from .unsupervised import UnsupervisedSettings, build
 
 recipes = {
@@ -29,6 +29,9 @@ recipes = {
             dataset="diabetes", samples="standardised", widths=[32, 32], epochs=60, batch=20
         ),
         build=build,
+        twin="uff-regression-diabetes",
+        twin_changes=BACKPROP,
+        controls=CONTROLS,
     ),
     "uff-tabular-cancer": Recipe(
         name="uff-tabular-cancer",
@@ -39,5 +42,8 @@ recipes = {
             dataset="cancer", samples="standardised", widths=[32, 32], epochs=60, batch=20
         ),
         build=build,
+        twin="uff-tabular-cancer",
+        twin_changes=BACKPROP,
+        controls=CONTROLS,
     ),
 }

@@ -35,10 +35,11 @@ class UnsupervisedSettings:
         tied: decoders use the encoders' weights, transposed
         loss: of the first cell; bce for samples in [0, 1]. Later cells always have mse
         target: what each cell restores: its own input, or the original sample
-        adversary: weight lambda of a gan cell's reconstruction; 0 for none
+        reconstruction: weight lambda of it in a gan cell, beside its adversarial loss; 0 for none
         critic: units of a gan cell's critic
         kernel: of convolutions
         pool: of convolutional cells
+        stride: of convwta's pooling; null for the same as pool
         decoder_kernel: of convwta
         read: cells that the readout reads, counted from 0; null for all
         readout_lr: learning rate of the linear readout (AdamW)
@@ -57,7 +58,7 @@ class UnsupervisedSettings:
     lr: float = 0.001
     beta1: float = 0.9
     decay: float = 0.01
-    rate: Literal["constant", "cooldown", "cosine"] = "cooldown"
+    rate: Literal["constant", "cooldown", "cosine"] = "cosine"
     samples: Literal["pixels", "standardised", "layer_norm"] = "pixels"
     activation: Literal["relu", "leaky_relu", "gelu", "tanh", "sigmoid", "linear"] = "relu"
     noise: Literal["none", "gaussian", "masking", "salt_and_pepper"] = "none"
@@ -68,10 +69,11 @@ class UnsupervisedSettings:
     tied: bool = False
     loss: Literal["mse", "bce"] = "mse"
     target: Literal["own", "original"] = "own"
-    adversary: float = 1.0
+    reconstruction: float = 1.0
     critic: int = 500
     kernel: int = 3
     pool: int = 2
+    stride: int | None = None
     decoder_kernel: int = 11
     read: list[int] | None = None
     readout_lr: float = 0.001
@@ -126,9 +128,10 @@ def check(s: UnsupervisedSettings) -> None:
     for number, width in enumerate(s.widths):
         at_least(1, **{f"widths[{number}]": width})
     at_least(1, kernel=s.kernel, pool=s.pool, decoder_kernel=s.decoder_kernel)
+    at_least(1, stride=s.pool if s.stride is None else s.stride)
     above_zero(lr=s.lr, readout_lr=s.readout_lr, sparsity_level=s.sparsity_level)
     zero_or_more(decay=s.decay, readout_decay=s.readout_decay, noise_level=s.noise_level)
-    zero_or_more(l1=s.l1, adversary=s.adversary, memory_gib=s.memory_gib, beta1=s.beta1)
+    zero_or_more(l1=s.l1, reconstruction=s.reconstruction, memory_gib=s.memory_gib, beta1=s.beta1)
     if s.beta1 >= 1:
         raise BadInput(f"beta1 should be below 1, and is {s.beta1}")
     sparse = s.sparsity if s.cell != "convwta" else "lifetime"

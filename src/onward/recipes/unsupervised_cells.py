@@ -62,7 +62,7 @@ def _cell(
             decoder_kernel=s.decoder_kernel,
             rate=s.sparsity_level,
             pool=s.pool,
-            stride=s.pool,
+            stride=s.pool if s.stride is None else s.stride,
             normalise=normalise,
             rng=rng,
         )
@@ -98,4 +98,4 @@ def _cell(
     if s.cell != "gan":
         return dense, (dense.outputs,)
     critic = Critic(prod(whole or shape), s.critic, rng)
-    return Adversarial(dense, critic, s.adversary), (dense.outputs,)
+    return Adversarial(dense, critic, s.reconstruction), (dense.outputs,)

@@ -11,7 +11,7 @@ from ..files import write_atomically
 from ..record import read
 from . import quantities as q
 from . import sections
-from .records import Record, mapping, name_of
+from .records import Record, companions, mapping, name_of
 from .style import STYLE
 from .tables import escape
 
@@ -27,10 +27,10 @@ _BANNERS = {
 
 
 def render(run: Path, beside: Sequence[Path] = ()) -> str:
-    """The page of the run folder `run` as HTML, with its twin and the runs `beside` for comparison.
+    """The page of the run folder `run` as HTML, with its controls, its twin and the runs `beside`.
 
-    Reads `run`/record.json, `run`/twin/record.json and the weights of the last checkpoint where
-    they exist. A checkpoint that is missing or damaged costs the pictures, nothing else.
+    Reads `run`/record.json, those of the run folders inside it, and the weights of the last
+    checkpoint where they exist. One that is missing or damaged costs the pictures, nothing else.
 
     Raises `BadInput` if the record of `run` or of one of `beside` is missing, damaged or newer.
     """
@@ -77,13 +77,13 @@ def write(run: Path, beside: Sequence[Path] = ()) -> Path:
 
 
 def _together(run: Path, record: Record, beside: Sequence[Path]) -> sections.Runs:
-    """This run first, then its twin, then the others; each under a name that tells them apart."""
+    """This run first, its controls and twin, the others; each under a name that tells it apart."""
     runs = [(f"{name_of(record)} (this run)", record)]
     seen = {run.resolve()}
-    # A twin folder without a record is a twin that has not reached its first checkpoint.
-    if (run / "twin" / "record.json").is_file():
-        runs.append(("backprop twin", read(run / "twin" / "record.json")))
-        seen.add((run / "twin").resolve())
+    for inside in companions(run):
+        told = "backprop twin" if inside.name == "twin" else f"control: {inside.name}"
+        runs.append((told, read(inside / "record.json")))
+        seen.add(inside.resolve())
     for other in beside:
         if other.resolve() not in seen:
             seen.add(other.resolve())

@@ -4,6 +4,7 @@ A record is the JSON object described in `docs/record.md`, as `onward.record.rea
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 Record = Mapping[str, Any]
@@ -24,3 +25,12 @@ def items(record: Record, key: str) -> list[Any]:
 def name_of(record: Record) -> str:
     """What to call a run: its recipe, or its algorithm if it was a bare fit()."""
     return str(record["recipe"] or record["algorithm"])
+
+
+def companions(run: Path) -> list[Path]:
+    """The run folders inside a run's own: its controls by name, then its backprop twin.
+
+    One without a record has not reached its first checkpoint.
+    """
+    found = [place.parent for place in sorted(run.glob("*/record.json"))]
+    return sorted(found, key=lambda place: place.name == "twin")
