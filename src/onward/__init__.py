@@ -12,6 +12,11 @@ from .version import __version__
 if TYPE_CHECKING:
     from .algorithms import Clean as Clean
     from .algorithms import ForwardForward as ForwardForward
+    from .algorithms import UnsupervisedForwardForward as UnsupervisedForwardForward
+    from .cells import Adversarial as Adversarial
+    from .cells import AutoEncoder as AutoEncoder
+    from .cells import ConvAutoEncoder as ConvAutoEncoder
+    from .cells import ConvWinners as ConvWinners
     from .cells import Dense as Dense
     from .cells import PeerNorm as PeerNorm
     from .data import Dataset as Dataset
@@ -34,8 +39,10 @@ if TYPE_CHECKING:
     from .train import fit as fit
 
 _WHERE = {
-    "algorithms": ("Clean", "ForwardForward"),
-    "cells": ("Dense", "PeerNorm"),
+    "algorithms": ("Clean", "ForwardForward", "UnsupervisedForwardForward"),
+    "cells": (
+        *("Adversarial", "AutoEncoder", "ConvAutoEncoder", "ConvWinners", "Dense", "PeerNorm"),
+    ),
     "data": ("Dataset", "Split", "load"),
     "errors": ("BadInput",),
     "local": ("Algorithm", "Station", "Streams", "wall"),

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +18,7 @@ from .plan import Machine, Plan, Training
 from .progress import Progress
 from .readouts import LinearReadout, strangeness
 from .record import SCHEMA, Record, empty_curves
-from .row import Row, build_row
+from .row import Head, Row, build_row
 from .run import Run, now
 from .schedules import Schedule, simultaneous
 from .tasks import WRONG, Task, suited
@@ -77,6 +76,7 @@ def fit(
     readout: Maker | None = _DEFAULT,
     read: Sequence[int] | None = None,
     counted: Sequence[int] | None = None,
+    head: Head = LinearReadout,
     task: Task | None = None,
     schedule: Schedule = simultaneous,
     rate: RateSchedule = constant,
@@ -95,9 +95,9 @@ def fit(
 
     ``optimizer`` makes each cell's optimiser and ``readout`` the readout's (AdamW at 1e-3 for
     both; ``readout=None`` for no linear readout); ``read`` are the cells that it reads,
-    ``counted`` those that count when every label is tried (both: all but the first). ``task`` is
-    what the readout is to answer: by default the classes, or the numbers, that the data have.
-    ``epochs``
+    ``counted`` those that count when every label is tried (both: all but the first); ``head``
+    makes the readout itself (:func:`onward.build_row`), and ``task`` is what it is to answer: by
+    default what ``head`` gave it, or else the classes, or numbers, that the data have. ``epochs``
     passes of batches of ``batch`` samples, per stage of the schedule; ``rate`` maps (epoch, epochs)
     to a multiplier of every learning rate. ``fast="off"`` keeps to autograd where closed forms
     would give the same numbers to rounding (fast.py).
@@ -134,8 +134,11 @@ def fit(
         readout=readout,
         read=read,
         counted=counted,
-        head=partial(LinearReadout, task=task or suited(data.target, data.train.y)),
+        head=head,
     )
+    linear = row.linear()
+    if linear is not None and (task is not None or linear.task.target != data.target):
+        linear.task = task or suited(data.target, data.train.y)
     training = Training(epochs, batch, rate, evaluate_every, checkpoint_every)
     plan = Plan(row, schedule, training)
     machine = Machine(device, precision, threads, fast)

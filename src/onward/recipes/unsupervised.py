@@ -132,6 +132,7 @@ def check(s: UnsupervisedSettings) -> None:
     above_zero(lr=s.lr, readout_lr=s.readout_lr, sparsity_level=s.sparsity_level)
     zero_or_more(decay=s.decay, readout_decay=s.readout_decay, noise_level=s.noise_level)
     zero_or_more(l1=s.l1, reconstruction=s.reconstruction, memory_gib=s.memory_gib, beta1=s.beta1)
+    _check_kind(s)
     if s.beta1 >= 1:
         raise BadInput(f"beta1 should be below 1, and is {s.beta1}")
     sparse = s.sparsity if s.cell != "convwta" else "lifetime"
@@ -143,6 +144,29 @@ def check(s: UnsupervisedSettings) -> None:
     if sparse == "k_sparse" and s.sparsity_level != int(s.sparsity_level):
         raise BadInput(
             f"sparsity_level is a number of units for k_sparse, and is {s.sparsity_level}"
+        )
+
+
+def _check_kind(s: UnsupervisedSettings) -> None:
+    """Refuse what a kind of cell would not look at, and the kinds without what makes them one."""
+    from ..errors import BadInput
+
+    usual = UnsupervisedSettings()
+    blind = {
+        "cae": ("tied",),
+        "gan": ("tied",),
+        "convwta": ("activation", "noise", "sparsity", "l1", "tied", "loss", "target"),
+    }
+    for name in blind.get(s.cell, ()):
+        if getattr(s, name) != getattr(usual, name):
+            raise BadInput(
+                f"a {s.cell} cell has no {name}: leave it out, and not {name}={getattr(s, name)}"
+            )
+    if s.cell == "dae" and s.noise == "none":
+        raise BadInput("a dae cell is denoising, and noise is none: take noise=masking, or cell=ae")
+    if s.cell == "wta" and s.sparsity != "lifetime":
+        raise BadInput(
+            f"a wta cell has the sparsity lifetime, and it is {s.sparsity}: take cell=ae"
         )
 
 
