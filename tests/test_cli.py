@@ -98,7 +98,7 @@ UNSUPERVISED: dict[str, tuple[str, Any]] = {
     "beta1": ("float", 0.9),
     "decay": ("float", 0.01),
     "rate": (RATES, "cosine"),
-    "samples": ("pixels | standardised", "pixels"),
+    "samples": ("pixels | standardised | layer_norm", "pixels"),
     "activation": ("relu | leaky_relu | gelu | tanh | sigmoid | linear", "relu"),
     "noise": ("none | gaussian | masking | salt_and_pepper", "none"),
     "noise_level": ("float", 0.3),
@@ -121,6 +121,19 @@ UNSUPERVISED: dict[str, tuple[str, Any]] = {
     "evaluate_every": ("int", 1),
     "checkpoint_every": ("int", 1),
 }
+DETECTOR: dict[str, tuple[str, Any]] = {
+    "dataset": ("str", "mnist"),
+    "digit": ("int", 0),
+    "cell": ("ae | dae | cae", "ae"),
+    "widths": ("list of int", [64, 16]),
+    "regime": ("simultaneous | separate", "simultaneous"),
+    **{name: UNSUPERVISED[name] for name in ("batch", "lr", "decay", "rate")},
+    **{name: UNSUPERVISED[name] for name in ("activation", "noise", "noise_level")},
+    "epochs": ("int", 10),
+    "samples": ("pixels | standardised | layer_norm", "layer_norm"),
+    **{name: UNSUPERVISED[name] for name in ("memory_gib", "evaluate_every", "checkpoint_every")},
+}
+TABLE = {"samples": "standardised", "widths": [32, 32], "epochs": 60, "batch": 20}
 UFF_CELLS: dict[str, dict[str, Any]] = {
     "ae": {"cell": "ae"},
     "dae": {"cell": "dae", "noise": "masking", "noise_level": 0.5},
@@ -153,6 +166,9 @@ RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
     },
     "uff-wta-mnist": (UNSUPERVISED, WTA),
     "uff-convwta-mnist": (UNSUPERVISED, CONVWTA),
+    "uff-anomaly-mnist": (DETECTOR, {}),
+    "uff-regression-diabetes": (UNSUPERVISED, {**TABLE, "dataset": "diabetes"}),
+    "uff-tabular-cancer": (UNSUPERVISED, {**TABLE, "dataset": "cancer"}),
 }
 """By recipe: its settings with types and defaults, and the defaults that are its own."""
 

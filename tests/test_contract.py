@@ -19,8 +19,10 @@ from torch import Generator, Tensor, nn
 
 from onward import (
     BadInput,
+    Classify,
     Clean,
     ForwardForward,
+    Regress,
     Streams,
     build_row,
     generator,
@@ -56,6 +58,7 @@ from onward.check import (
     check_schedule,
     check_scores,
     check_settings,
+    check_task,
 )
 from onward.labels import appended
 from onward.local import Algorithm
@@ -242,6 +245,8 @@ TABLE: dict[str, Callable[[], list[str]]] = {
         for n, algorithm in ALGORITHMS.items()
         for peers in (0.0, 0.03)
     },
+    "task classify": partial(check_task, Classify(), 4),
+    "task regress": partial(check_task, Regress(torch.tensor([90.0, 110.0, 250.0])), 1),
     **{f"schedule {n}": partial(check_schedule, s, plan) for n, s in schedules.BY_NAME.items()},
     "schedule greedy, stored on disk": partial(
         check_schedule, partial(schedules.greedy, budget=0.0), plan

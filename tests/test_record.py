@@ -41,6 +41,8 @@ def test_the_document_and_the_code_name_the_same_keys() -> None:
         if key != "curves":
             inner = {**inner, **record.ADDED.get(key, {})}
             assert [name for name in told if name in inner] == list(inner), key
+    named = set(re.findall(r"`([a-z_]+)`", DOC.read_text()))
+    assert {name for inner in record.OPTIONAL.values() for name in inner} <= named
     assert set(record.CELL) <= set(re.findall(r"`([a-z_]+)`", keys["cells"][1]))
     for status in record.STATUSES:
         assert f"`{status}`" in keys["status"][1]

@@ -62,6 +62,33 @@ def test_sites_learn_what_one_separate_run_learns(kind: str, tmp_path: Path) -> 
     assert record.read(tmp_path / "d")["test_error"] == record.read(whole)["test_error"]
 
 
+def test_a_number_is_read_off_relayed_latents(tmp_path: Path) -> None:
+    words = (
+        *("uff-regression-diabetes", "--widths", "[8, 6]", "--regime", "separate"),
+        *("--epochs", "2", "--batch", "60", "--threads", "1"),
+    )
+    a, b, c, whole = (tmp_path / name for name in ("a", "b", "c", "whole"))
+    assert onward("run", *words, "--alone", "--out", whole).code == 0
+    assert onward("relay", *words, "--out", a).code == 0
+    assert onward("relay", file(a), "--out", b, "--threads", "1").code == 0
+    assert onward("relay", file(a), file(b), "--out", c, "--threads", "1").code == 0
+    wanted, came = learned(whole, "readout"), learned(c, "readout")
+    assert {"cell/task.mean", "cell/task.spread"} < wanted.keys() == came.keys()
+    assert all(torch.equal(wanted[key], came[key]) for key in wanted)
+    assert record.read(c)["test_error"] == record.read(whole)["test_error"]
+    assert record.read(c)["measure"] == "1 - R2"
+
+
+def test_a_row_that_detects_has_no_readout_to_relay(tmp_path: Path) -> None:
+    words = ("uff-anomaly-mnist", "--dataset", "synthetic", "--widths", "[8]", "--epochs", "1")
+    a = tmp_path / "a"
+    done = onward("relay", *words, "--regime", "separate", "--threads", "1", "--out", a)
+    assert done.code == 0, done.err
+    assert latents.read(file(a)).about["data"]["classes"] == 2
+    said = onward("relay", file(a), "--out", tmp_path / "b").complaint
+    assert said == "uff-anomaly-mnist has no readout to train"
+
+
 def test_a_file_holds_answers_and_no_labels(row: list[Path]) -> None:
     found = latents.read(file(row[0]))
     samples = data.load("synthetic")

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from .row import Row as Row
     from .row import build_row as build_row
     from .seeds import generator as generator
+    from .tasks import Classify as Classify
+    from .tasks import Regress as Regress
+    from .tasks import Task as Task
     from .train import Trained as Trained
     from .train import fit as fit
 
@@ -46,6 +49,7 @@ _WHERE = {
     "optimizers": ("adamw", "sgd"),
     "row": ("Row", "build_row"),
     "seeds": ("generator",),
+    "tasks": ("Classify", "Regress", "Task"),
     "train": ("Trained", "fit"),
 }
 _MODULES = ("check", "goodness", "labels", "negatives", "readouts", "report", "schedules")

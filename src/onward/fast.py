@@ -44,6 +44,7 @@ from .labels import appended, label_code, over_first
 from .local import Station, Streams
 from .readouts import LinearReadout
 from .row import Row
+from .tasks import Classify
 
 
 class Steps:
@@ -65,7 +66,7 @@ class Steps:
         weight = head.linear.weight
         there = weight.dtype == x.dtype and weight.device == x.device
         sound = plain(head, LinearReadout) and plain(head.linear, torch.nn.Linear)
-        usual = head.normalise is rms and head.linear.bias is None
+        usual = head.normalise is rms and head.linear.bias is None and plain(head.task, Classify)
         return there and sound and usual and all(map(closed_station, row.everyone))
 
     @torch.no_grad()

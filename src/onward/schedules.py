@@ -22,7 +22,6 @@ from pathlib import Path
 
 import torch
 from torch import Generator, Tensor
-from torch.nn.functional import cross_entropy
 
 from . import fast, prefix, readouts
 from .errors import BadInput
@@ -221,7 +220,7 @@ def _learn_alone(
 
 
 def backprop(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
-    """End-to-end backprop through the same cells: the readout's cross-entropy, no wall."""
+    """End-to-end backprop through the same cells: the readout's loss, no wall."""
     if row.readout is None:
         raise BadInput("the schedule backprop trains on a linear readout's loss: give the row one")
     head, algorithm = row.readout, row.algorithm
@@ -235,7 +234,7 @@ def backprop(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
             answered.append(rows)
         linear = row.linear()
         assert linear is not None
-        loss = cross_entropy(linear(linear.features(answered)), y[index])
+        loss = linear.task.loss(linear(linear.features(answered)), y[index])
         optimizers = [o for station in row.everyone for o in station.optimizers.values()]
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)

@@ -59,7 +59,7 @@ def start(
         raise BadInput(f"seed should be 0 or more, and is {seed}")
     machine.resolve()
     own_file = data_path is not None and Path(data_path).suffix.lower() == ".npz"
-    dataset = data.load(settings.dataset, data_path)
+    dataset = recipe.data(settings, data.load(settings.dataset, data_path))
     plan = recipe.build(settings, dataset, seed)
     # A file of one's own is its own name; which named set it replaced does not matter.
     named = {"dataset": recipe.defaults.dataset} if own_file else {}
@@ -304,8 +304,13 @@ def same_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
 
 
 def run_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
-    """The run's data set by name, from ``data_path`` or from where the run read it."""
-    return data.load(record["settings"]["dataset"], data_path or local_of(folder).get("data"))
+    """The run's data set by name, from ``data_path`` or from where the run read it.
+
+    As the run had it: prepared, where its recipe prepares data.
+    """
+    recipe, settings = recipe_of(record, folder)
+    named = data.load(settings.dataset, data_path or local_of(folder).get("data"))
+    return recipe.data(settings, named)
 
 
 def local_of(folder: Path) -> dict[str, Any]:
@@ -334,6 +339,10 @@ def _begun_again(record: Record, plan: Plan, dataset: Dataset, machine: Machine)
 def blank(record: Mapping[str, Any]) -> Dataset:
     """Data of the right shape and no content, to rebuild cells without the data at hand."""
     about = record["data"]
-    split = data.Split(torch.zeros(2, *about["shape"]), torch.zeros(2, dtype=torch.long))
-    names = tuple(about["label_names"])
-    return Dataset(about["name"], split, split, split, about["classes"], names, about["origin"])
+    target = about.get("target", "classes")
+    y = torch.zeros(2, dtype=torch.long if target == "classes" else torch.float32)
+    split, names = data.Split(torch.zeros(2, *about["shape"]), y), tuple(about["label_names"])
+    return Dataset(
+        *(about["name"], split, split, split, about["classes"], names, about["origin"]),
+        target=target,
+    )

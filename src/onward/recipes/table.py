@@ -27,7 +27,7 @@ def table(folder: Path) -> str:
     for name in dict.fromkeys(run.recipe for run in runs):
         mine = [run for run in runs if run.recipe == name]
         reported = find(name).reported if name in NAMES else ""
-        cells = [name, _data(mine), _spread(mine, "goodness"), _spread(mine, "linear"), reported]
+        cells = [name, _data(mine), _spread(mine, "goodness"), _last(mine), reported]
         # A folder RECIPE-VARIANT holds runs of a recipe with settings of their own.
         command = f"onward run {name}" if name in NAMES else _command(mine[0])
         lines.append("| " + " | ".join([*cells, f"`{command}`"]) + " |")
@@ -58,6 +58,13 @@ def _command(run: Committed) -> str:
 def _data(runs: Sequence[Committed]) -> str:
     data = runs[0].record["data"]
     return f"{data['name']}, {data['train']:,} for training"
+
+
+def _last(runs: Sequence[Committed]) -> str:
+    """The linear readout's error; where errors are not of classes, what is measured instead."""
+    readout = next((r for r in ("linear", "reconstruction") if _has(runs[0], r)), "linear")
+    kind = str(runs[0].record.get("measure", ""))
+    return _spread(runs, readout) + (f", {kind}" if kind else "")
 
 
 def _spread(runs: Sequence[Committed], readout: str) -> str:

@@ -25,7 +25,7 @@ class UnsupervisedSettings:
         beta1: of AdamW, the share of the first moment that is kept
         decay: decoupled weight decay of the cells
         rate: how the learning rates go down over the epochs
-        samples: what the first cell sees: values as they come, or standardised by channel
+        samples: first cell sees values as they come, standardised by channel, or each layer-normed
         activation: of the latents
         noise: what the encoder's input is corrupted by in training
         noise_level: standard deviation of gaussian noise, or probability of the others
@@ -59,7 +59,7 @@ class UnsupervisedSettings:
     beta1: float = 0.9
     decay: float = 0.01
     rate: Literal["constant", "cooldown", "cosine"] = "cosine"
-    samples: Literal["pixels", "standardised"] = "pixels"
+    samples: Literal["pixels", "standardised", "layer_norm"] = "pixels"
     activation: Literal["relu", "leaky_relu", "gelu", "tanh", "sigmoid", "linear"] = "relu"
     noise: Literal["none", "gaussian", "masking", "salt_and_pepper"] = "none"
     noise_level: float = 0.3
@@ -92,10 +92,11 @@ def build(s: UnsupervisedSettings, data: "Dataset", seed: int) -> "Plan":
     from ..plan import Plan, Training
     from ..readouts import LinearReadout
     from ..row import build_row
+    from ..tasks import suited
     from .unsupervised_cells import cells
 
     check(s)
-    algorithm, schedule = _regime(s)
+    algorithm, schedule = regime(s)
     row = build_row(
         cells(s, data, seed),
         algorithm,
@@ -103,7 +104,12 @@ def build(s: UnsupervisedSettings, data: "Dataset", seed: int) -> "Plan":
         classes=data.classes,
         readout=adamw(s.readout_lr, decay=s.readout_decay),
         read=range(1 if s.regime == "raw" else len(s.widths)) if s.read is None else s.read,
-        head=partial(LinearReadout, normalise=layer_norm, bias=True),
+        head=partial(
+            LinearReadout,
+            normalise=layer_norm,
+            bias=True,
+            task=suited(data.target, data.train.y),
+        ),
     )
     rate = RATE_SCHEDULES[s.rate]
     training = Training(s.epochs, s.batch, rate, s.evaluate_every, s.checkpoint_every)
@@ -163,7 +169,7 @@ def _check_kind(s: UnsupervisedSettings) -> None:
         )
 
 
-def _regime(s: UnsupervisedSettings) -> "tuple[Algorithm, Schedule]":
+def regime(s: UnsupervisedSettings) -> "tuple[Algorithm, Schedule]":
     """What flows, and who learns when."""
     from functools import partial
 

@@ -30,7 +30,8 @@ def cells(s: UnsupervisedSettings, data: Dataset, seed: int) -> list[nn.Module]:
     """The cells of a row, first to last."""
     shape: tuple[int, ...] = data.shape
     if s.regime == "raw":
-        return [Untouched(prod(shape))]
+        standard = s.samples == "standardised"
+        return [Untouched(prod(shape), Standardise(data.train.x) if standard else unchanged)]
     made: list[nn.Module] = []
     for number in range(len(s.widths)):
         cell, shape = _cell(s, data, seed, number, shape)
@@ -48,9 +49,10 @@ def _cell(
     if first and s.samples == "standardised":
         scale = Standardise(data.train.x)
         normalise = scale
-        if s.noise == "gaussian":  # its level is on the samples' own scale
+        # Its level is on the pixels' own scale; features of a table have no scale in common.
+        if s.noise == "gaussian" and len(shape) == 3:
             level = level / float(scale.spread.mean())
-    elif first:
+    elif first and s.samples == "pixels":
         normalise = unchanged
     if s.cell == "convwta":
         winners = ConvWinners(
