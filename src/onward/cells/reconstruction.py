@@ -11,12 +11,23 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from ..errors import BadInput, nearest
-from .lengths import Normalise, unchanged
+from .lengths import Normalise, layer_norm, unchanged
 
 LossName = Literal["mse", "bce"]
 
+
+def _normed_relu(drive: Tensor) -> Tensor:
+    """max(0, LN(drive) - 1): units that stand out by a standard deviation among those of a sample.
+
+    About one in six is active, whatever the sample, so that a cell can't copy its input through all
+    of its units: of plain dense auto-encoders only those with it beat their random control.
+    """
+    return torch.relu(layer_norm(drive) - 1)
+
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
+    "normed_relu": _normed_relu,
     "leaky_relu": lambda x: nn.functional.leaky_relu(x, 0.1),
     "gelu": nn.functional.gelu,
     "tanh": torch.tanh,

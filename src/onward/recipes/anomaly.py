@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from .unsupervised import Activation
+
 if TYPE_CHECKING:
     from ..data import Dataset
     from ..plan import Plan
@@ -44,7 +46,7 @@ class AnomalySettings:
     decay: float = 0.01
     rate: Literal["constant", "cooldown", "cosine"] = "cooldown"
     samples: Literal["pixels", "standardised", "layer_norm"] = "layer_norm"
-    activation: Literal["relu", "leaky_relu", "gelu", "tanh", "sigmoid", "linear"] = "relu"
+    activation: Activation = "relu"
     noise: Literal["none", "gaussian", "masking", "salt_and_pepper"] = "none"
     noise_level: float = 0.3
     memory_gib: float = 2.0

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from ..schedules import Schedule
 
 
+Activation = Literal["relu", "normed_relu", "leaky_relu", "gelu", "tanh", "sigmoid", "linear"]
+
+
 @dataclass(frozen=True)
 class UnsupervisedSettings:
     """Settings of a row of unsupervised cells with a linear readout on their latents.
@@ -33,6 +36,7 @@ class UnsupervisedSettings:
         sparsity_level: k of k_sparse, or the share of the batch of lifetime
         l1: weight of the mean absolute latent
         tied: decoders use the encoders' weights, transposed
+        bias: dense encoders have biases
         loss: of the first cell; bce for samples in [0, 1]. Later cells always have mse
         target: what each cell restores: its own input, or the original sample
         reconstruction: weight lambda of it in a gan cell, beside its adversarial loss; 0 for none
@@ -60,13 +64,14 @@ class UnsupervisedSettings:
     decay: float = 0.01
     rate: Literal["constant", "cooldown", "cosine"] = "cosine"
     samples: Literal["pixels", "standardised", "layer_norm"] = "pixels"
-    activation: Literal["relu", "leaky_relu", "gelu", "tanh", "sigmoid", "linear"] = "relu"
+    activation: Activation = "relu"
     noise: Literal["none", "gaussian", "masking", "salt_and_pepper"] = "none"
     noise_level: float = 0.3
     sparsity: Literal["none", "k_sparse", "lifetime"] = "none"
     sparsity_level: float = 0.05
     l1: float = 0.0
     tied: bool = False
+    bias: bool = True
     loss: Literal["mse", "bce"] = "mse"
     target: Literal["own", "original"] = "own"
     reconstruction: float = 1.0
@@ -153,8 +158,8 @@ def _check_kind(s: UnsupervisedSettings) -> None:
 
     usual = UnsupervisedSettings()
     blind = {
-        "cae": ("tied",),
-        "convwta": ("activation", "noise", "sparsity", "l1", "tied", "loss", "target"),
+        "cae": ("tied", "bias"),
+        "convwta": ("activation", "noise", "sparsity", "l1", "tied", "bias", "loss", "target"),
     }
     for name in blind.get(s.cell, ()):
         if getattr(s, name) != getattr(usual, name):

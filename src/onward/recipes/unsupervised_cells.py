@@ -92,6 +92,7 @@ def _cell(
         prod(shape),
         s.widths[number],
         tied=s.tied,
+        bias=s.bias,
         restores=prod(whole) if whole else None,
         **options,
     )
