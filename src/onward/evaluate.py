@@ -3,6 +3,7 @@
 B = samples, K = classes, or 1 for a number.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,10 +11,12 @@ import torch
 from torch import Generator, Tensor
 
 from .fast import every_label
+from .local import Streams
 from .readouts import answers, neutral_answers, reconstruction_errors, strangeness
 from .row import Row
 
-CHUNK = 500  # samples a pass; one with every label tried is K times as many rows
+CHUNK = 200
+"""Samples a pass: few, so that measuring a row takes no more memory than training a cell of it."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def judge(row: Row, x: Tensor, *, labels: bool = True) -> Verdicts:
         if labels and row.algorithm.candidates:
             tried.append(every_label(row, part).float().cpu())
         if head is not None:
-            seen = neutral_answers(row.cells, row.algorithm, part)
+            seen = neutral_answers(row.cells, row.algorithm, part, head.read)
             linear.append(head(head.features(seen)).float().cpu())
         if row.detects:
             each = reconstruction_errors(row.cells, row.algorithm, part)
@@ -121,20 +124,36 @@ def confusion(
 def probe(row: Row, x: Tensor, y: Tensor, rng: Generator) -> list[dict[str, float]]:
     """Per cell, the fraction of dead units and what the algorithm measures.  x [B, *D], y [B].
 
-    The streams are drawn as in training, from a generator of their own.
+    The streams are drawn as in training, from a generator of their own; measures are means over
+    pieces of :data:`CHUNK` samples.
     """
+    silent: list[Tensor] = []
+    sums: list[dict[str, float]] = [{} for _ in row.cells]
+    for at in range(0, len(x), CHUNK):
+        piece = x[at : at + CHUNK]
+        for number, outs in enumerate(_probed(row, piece, y[at : at + CHUNK], rng)):
+            off = (outs.rows.flatten(1) <= 0).all(0)
+            if at == 0:
+                silent.append(off)
+            silent[number] &= off
+            for name, value in row.algorithm.measures(outs).items():
+                share = float(value) * len(piece) / len(x)
+                sums[number][name] = sums[number].get(name, 0.0) + share
+    return [
+        {"dead_units": float(off.double().mean()), **measured}
+        for off, measured in zip(silent, sums, strict=True)
+    ]
+
+
+def _probed(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Streams]:
+    """Each cell's answers to the streams of some samples."""
     algorithm, head = row.algorithm, row.linear()
     scores = None
     if head is not None and algorithm.asks_scores:
-        scores = head(head.features(neutral_answers(row.cells, algorithm, x)))
+        scores = head(head.features(neutral_answers(row.cells, algorithm, x, head.read)))
     ins = algorithm.streams(x, y, rng, scores)
-    found = []
     for h in answers(row.cells, ins.rows):
-        measured = algorithm.measures(replace(ins, rows=h))
-        found.append(
-            {"dead_units": dead_units(h), **{name: float(v) for name, v in measured.items()}}
-        )
-    return found
+        yield replace(ins, rows=h)
 
 
 def dead_units(h: Tensor) -> float:

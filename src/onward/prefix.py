@@ -22,9 +22,9 @@ from .readouts import neutral_answers
 from .row import Row
 
 Keep = Callable[[tuple[int, ...], torch.dtype, torch.device], Tensor]
-"""Makes an empty tensor of a shape: :func:`allocate` with its budget filled in."""
+"""Makes an empty tensor of a shape: what :func:`keeper` returns."""
 
-CHUNK = 1000
+CHUNK = 200
 """Samples a pass when a whole data set goes through frozen cells."""
 
 
@@ -59,12 +59,27 @@ def features(row: Row, x: Tensor, keep: Keep) -> Tensor:
     assert linear is not None
     out: Tensor | None = None
     for at in range(0, len(x), CHUNK):
-        part = linear.features(neutral_answers(row.cells, row.algorithm, x[at : at + CHUNK]))
+        piece = x[at : at + CHUNK]
+        part = linear.features(neutral_answers(row.cells, row.algorithm, piece, linear.read))
         if out is None:
             out = keep((len(x), part.shape[1]), part.dtype, x.device)
         out[at : at + CHUNK] = part
     assert out is not None
     return out
+
+
+def keeper(budget: float, folder: Path | None) -> Keep:
+    """:func:`allocate`, with ``budget`` GiB for all that it is asked for together."""
+    left = budget
+
+    def keep(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+        nonlocal left
+        made = allocate(shape, dtype, device, left, folder)
+        size = made.numel() * made.element_size() / 2**30
+        left -= size if size <= left else 0.0
+        return made
+
+    return keep
 
 
 def allocate(

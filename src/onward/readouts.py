@@ -19,7 +19,7 @@ little to tell speak as loudly as the others (docs/log.md).
 B = samples, K = classes or 1, F = features of the chosen cells together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -58,8 +58,11 @@ class LinearReadout(nn.Module):
         for parameter in self.linear.parameters():
             nn.init.zeros_(parameter)
 
-    def features(self, answers: Sequence[Tensor]) -> Tensor:
-        """The chosen cells' answers, each normalised, flat, side by side.  -> [B, F]."""
+    def features(self, answers: Sequence[Tensor] | Mapping[int, Tensor]) -> Tensor:
+        """The chosen cells' answers, each normalised, flat, side by side.  -> [B, F].
+
+        ``answers`` has those of the cells ``read``, at least, at their places in the row.
+        """
         return torch.cat([self.normalise(answers[i].flatten(1)) for i in self.read], dim=1)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -86,20 +89,30 @@ def learn(readout: Station, features: Tensor, y: Tensor) -> tuple[Tensor, Tensor
 
 
 @torch.no_grad()
-def answers(cells: Sequence[nn.Module], rows: Tensor) -> list[Tensor]:
-    """What every cell answers to rows [B, *D], first to last, without a graph."""
-    out = []
+def answers(cells: Sequence[nn.Module], rows: Tensor) -> Iterator[Tensor]:
+    """What every cell answers to rows [B, *D], first to last, without a graph.
+
+    One after another, so that a caller need not hold them all.
+    """
     for cell in cells:
         rows = cell(rows)
-        out.append(rows)
-    return out
+        yield rows
 
 
 @torch.no_grad()
-def neutral_answers(cells: Sequence[nn.Module], algorithm: Algorithm, x: Tensor) -> list[Tensor]:
-    """The cells' answers to samples without a label.  x [B, *D]."""
-    which = torch.full((len(x),), algorithm.neutral, device=x.device)
-    return answers(cells, algorithm.view(x, which))
+def neutral_answers(
+    cells: Sequence[nn.Module],
+    algorithm: Algorithm,
+    x: Tensor,
+    wanted: Sequence[int] | None = None,
+) -> dict[int, Tensor]:
+    """The ``wanted`` cells' answers (all by default) to samples without a label.  x [B, *D]."""
+    rows = algorithm.view(x, torch.full((len(x),), algorithm.neutral, device=x.device))
+    found = {}
+    for number, h in enumerate(answers(cells, rows)):
+        if wanted is None or number in wanted:
+            found[number] = h
+    return found
 
 
 @torch.no_grad()

@@ -67,14 +67,16 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
     """
     _serve("simultaneous", row, hints=("none", "earlier", "all"))
     algorithm, stations = row.algorithm, row.stations
-    one_pass = one_view(algorithm) and algorithm.hints == "none"
+    one_pass, linear = one_view(algorithm) and algorithm.hints == "none", row.linear()
 
     def together(index: Tensor) -> Losses:
         losses: Losses = {}
-        answered: list[Tensor] = []
-        for station, seen, outs in walk(stations, algorithm.streams(x[index], y[index], rng)):
+        answered: dict[int, Tensor] = {}  # by the cells that the readout reads
+        walked = walk(stations, algorithm.streams(x[index], y[index], rng))
+        for number, (station, seen, outs) in enumerate(walked):
             losses |= _summed(station, station.update(algorithm, seen, outs))
-            answered.append(wall(outs).rows)
+            if linear is not None and number in linear.read:
+                answered[number] = wall(outs).rows
         return losses | _learn_readout(row, answered, y[index])[0]
 
     closed = fast.Steps(row, x, y, rng)
@@ -124,7 +126,8 @@ def greedy(
 
     What the frozen cells answer to every view of every sample is computed once and kept: in memory,
     or in a memory-mapped file of ``folder`` where it exceeds ``budget`` GiB. Negatives stay fresh
-    at every step, since a step only picks views. An algorithm whose streams are not views of one
+    at every step, since a step only picks views. Where there is but one view, the readout learns
+    from what is kept, too. An algorithm whose streams are not views of one
     sample has the frozen cells run again at each step instead.
     """
     _serve("greedy", row, hints=("none",))
@@ -146,9 +149,11 @@ def _greedy(
     viewed = type(algorithm).streams is Algorithm.streams
     # Where every cell restores the original sample, that is handed on beside the latents.
     beside = algorithm.views * x.numel() * x.element_size() if algorithm.originals else 0
+    linear = row.linear() if one_view(algorithm) else None
     store: Tensor | None = None  # [V, N, *F], what the last frozen cell answers to every view
+    read: dict[int, Tensor] = {}  # [N, *F] of the cells that the readout is to read
     with tempfile.TemporaryDirectory(dir=folder, prefix="frozen-") as scratch:
-        keep = partial(prefix.allocate, budget=budget, folder=Path(scratch))
+        keep = prefix.keeper(budget, Path(scratch))
         for number, station in enumerate(row.stations):
             if store is None:
                 see = partial(_through, row, number, x, y, rng)
@@ -173,10 +178,32 @@ def _greedy(
                     order=number,
                 )
             yield stage
-            if viewed and number + 1 < cells:
+            if viewed and (number + 1 < cells or linear is not None):
                 store = prefix.advance(station.cell, algorithm, x, store, keep)
-        if row.readout is not None:
+            if linear is not None and store is not None and number in linear.read:
+                read[number] = store[0]
+        if row.readout is not None and linear is not None:
+            step = partial(_learn_from, row.readout, linear, read, x.device, y)
+            passes = 1 / cells  # the last cell's; those of the others were counted
+            yield Stage(
+                "readout", (row.readout,), step, cells, 0, passes_before=passes, order=cells
+            )
+        elif row.readout is not None:
             yield _readout_stage(row, x, y, keep, trained=cells, order=cells)
+
+
+def _learn_from(
+    head: Station,
+    linear: readouts.LinearReadout,
+    stored: dict[int, Tensor],
+    device: torch.device,
+    y: Tensor,
+    index: Tensor,
+) -> Losses:
+    """The readout's step on stored answers of frozen cells."""
+    rows = {n: h[index.to(h.device)].to(device) for n, h in stored.items()}
+    loss, _ = readouts.learn(head, linear.features(rows), y[index])
+    return {head.name: loss}
 
 
 def _through(row: Row, number: int, x: Tensor, y: Tensor, rng: Generator, index: Tensor) -> Streams:
@@ -270,7 +297,7 @@ def _frozen(
     row: Row, x: Tensor, y: Tensor, order: int, budget: float, folder: Path | None
 ) -> Iterator[Stage]:
     with tempfile.TemporaryDirectory(dir=folder, prefix="frozen-") as scratch:
-        keep = partial(prefix.allocate, budget=budget, folder=Path(scratch))
+        keep = prefix.keeper(budget, Path(scratch))
         yield _readout_stage(row, x, y, keep, trained=0, order=order)
 
 
@@ -342,12 +369,16 @@ def _serve(name: str, row: Row, hints: tuple[str, ...]) -> None:
 
 def _read(row: Row, x: Tensor, y: Tensor) -> tuple[Losses, Tensor | None]:
     """The readout's step on the neutral pass of one batch, and the scores it had before."""
-    if row.readout is None:
+    linear = row.linear()
+    if linear is None:
         return {}, None
-    return _learn_readout(row, readouts.neutral_answers(row.cells, row.algorithm, x), y)
+    seen = readouts.neutral_answers(row.cells, row.algorithm, x, linear.read)
+    return _learn_readout(row, seen, y)
 
 
-def _learn_readout(row: Row, answered: list[Tensor], y: Tensor) -> tuple[Losses, Tensor | None]:
+def _learn_readout(
+    row: Row, answered: dict[int, Tensor], y: Tensor
+) -> tuple[Losses, Tensor | None]:
     """The readout's step on the cells' detached answers, where there is one."""
     linear = row.linear()
     if row.readout is None or linear is None:
