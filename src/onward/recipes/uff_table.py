@@ -7,7 +7,8 @@ ones can't be had under separate training. All have as many epochs as the rows o
 """
 
 from .tables import Row, Table
-from .uff_page import figures, page
+from .uff_figures import figures
+from .uff_page import page
 from .unsupervised import UnsupervisedSettings
 
 DATA = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}
