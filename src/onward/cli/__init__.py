@@ -109,8 +109,10 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     return top, dict(verbs.choices)
 
 
-VERBS = ("ls", "show", "run", "relay", "resume", "eval", "predict", "report", "check", "data")
-VERBS += ("table",)
+VERBS = (
+    *("ls", "show", "run", "relay", "resume", "eval", "predict", "report", "check", "data"),
+    "table",
+)
 
 
 def main(words: Sequence[str] | None = None) -> int:

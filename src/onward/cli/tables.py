@@ -62,7 +62,7 @@ def run(given: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             print("onward: stopped; the same command goes on", file=sys.stderr)
             return 130
-    print(tables.write(table, given.results))
+    print(tables.write(table, given.results, given.out))
     for job, why in failed:
         print(f"onward: {job.name} failed: {why}", file=sys.stderr)
     return 1 if failed else 0

@@ -17,6 +17,7 @@ from .. import named
 from ..errors import BadInput, nearest
 from ..files import write_atomically
 from ..record import Record, read
+from ..report import restored
 from . import find as find_recipe
 
 MODULES = {"uff": "uff_table"}
@@ -47,13 +48,15 @@ class Table:
     """Rows, and what their records are read as.
 
     ``page`` turns the records, and the names of the figures that there are, into Markdown;
-    ``figures`` makes pictures from records, by file name. Both work with any rows missing.
+    ``figures`` makes pictures from records, by file name. Both work with any rows missing. Of the
+    rows ``pictured``, what the cells of their lowest seed restore is shown too.
     """
 
     name: str
     rows: Sequence[Row]
     page: Callable[[Records, Collection[str]], str]
     figures: Callable[[Records], Mapping[str, bytes]] = lambda records: {}
+    pictured: Collection[str] = ()
 
 
 def find(name: str) -> Table:
@@ -119,11 +122,14 @@ def figures_in(table: Table, results: Path) -> set[str]:
     return {p.name for p in (results / table.name).glob("*.*") if p.suffix in (".svg", ".png")}
 
 
-def write(table: Table, results: Path) -> Path:
-    """Write ``results``/NAME.md and its figures in ``results``/NAME/; returns the page's path."""
+def write(table: Table, results: Path, runs: Path | None = None) -> Path:
+    """Write ``results``/NAME.md and its figures in ``results``/NAME/; returns the page's path.
+
+    ``runs`` is where the runs are: what their cells restore is not in their records.
+    """
     records = gather(table, results)
     place = results / table.name
-    drawn = table.figures(records)
+    drawn = {**table.figures(records), **_sheets(table, records, runs)}
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -133,3 +139,20 @@ def write(table: Table, results: Path) -> Path:
     path = results / f"{table.name}.md"
     write_atomically(path, table.page(records, figures_in(table, results)).encode())
     return path
+
+
+def _sheets(table: Table, records: Records, runs: Path | None) -> dict[str, bytes]:
+    """What cells restore, of the pictured rows whose runs are at hand and are those recorded."""
+    found = {}
+    for row in table.pictured if runs is not None else ():
+        if not records.get(row):
+            continue
+        record = records[row][0]
+        folder = Path(runs or "", row, f"seed-{record['seed']}")
+        try:
+            same = read(folder)["started"] == record["started"]
+        except BadInput:
+            continue
+        if same and (drawn := restored.sheet(folder)):
+            found[f"{row}.png"] = drawn
+    return found

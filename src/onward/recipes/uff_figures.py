@@ -21,7 +21,10 @@ COLOURS = {
 
 LINES = {"ae": "#0072b2", "dae": "#009e73", "cae": "#d55e00", "gan": "#cc79a7", "ff": "#444444"}
 
-STYLE = {
+WIDTH = 0.2
+"""Of a bar, where 1 is from one kind of cell to the next."""
+
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "onward",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -90,12 +93,11 @@ def _bars(records: Records, data: str) -> bytes | None:
     floor = _floor(min(means), max(means))
     with _drawing(8.4, 3.4, 1) as (figure, (axis,)):
         for place, (_, found) in enumerate(groups):
-            width = 0.8 / len(found)
             for number, (what, values) in enumerate(found.items()):
                 mean = statistics.fmean(values.values())
                 spread = statistics.stdev(values.values()) if len(values) > 1 else None
-                at = place + (number - (len(found) - 1) / 2) * width
-                axis.bar(at, mean - floor, width * 0.92, floor, color=COLOURS[what], label=what)
+                at = place + (number - (len(found) - 1) / 2) * WIDTH
+                axis.bar(at, mean - floor, 0.92 * WIDTH, floor, color=COLOURS[what], label=what)
                 if spread is not None:
                     axis.errorbar(at, mean, spread, color="#222222", linewidth=1, capsize=2)
         if raw:
@@ -115,7 +117,12 @@ _BELOW = {"bbox_to_anchor": (0.5, -0.1)}
 
 
 def _curves(records: Records, data: str) -> bytes | None:
-    """Validation accuracy by epoch: simultaneous left, separate right; a line a kind of cell."""
+    """Validation accuracy by epoch: simultaneous left, separate right; a line a kind of cell.
+
+    Without the controls there are no curves: they are in both panels.
+    """
+    if not _points(records, f"uff-ae-{data}-frozen"):
+        return None
     panels: list[list[tuple[str, list[tuple[int, float, float, float]]]]] = []
     for suffixes in (("", "-simultaneous"), ("-separate", "-greedy")):
         rows = {cell: f"uff-{cell}-{data}{suffixes[0]}" for cell in KINDS}
@@ -132,11 +139,18 @@ def _curves(records: Records, data: str) -> bytes | None:
                 if len(points) == 1:
                     axis.plot(epochs, means, "o", color=LINES[cell], markersize=4)
                 axis.fill_between(epochs, lows, highs, color=LINES[cell], alpha=0.18, linewidth=0)
+            for control, dash in (("ae", "--"), ("cae", ":")):
+                row = f"uff-{control}-{data}-frozen"
+                if points := _points(records, row):
+                    told = f"{control.upper()} frozen, at its end"
+                    axis.axhline(points[-1][1], color="#888888", linestyle=dash, label=told)
             axis.set_title(f"{_title(records, data)}, {name}", loc="left")
             axis.set_xlabel("epoch, over all stages")
+            axis.set_xlim(left=0)
+            axis.xaxis.get_major_locator().set_params(integer=True)
         axes[0].set_ylabel("validation accuracy, %")
         known = dict(zip(*reversed(_legends(axes)), strict=True))
-        figure.legend(known.values(), known.keys(), ncols=5, loc="outside lower center")
+        figure.legend(known.values(), known.keys(), ncols=7, loc="outside lower center")
         return _svg(figure)
 
 

@@ -21,8 +21,8 @@ Written by `onward table uff` from the records under `results/`; don't edit it. 
 of Hwang, Seo and Jung 2024, arXiv:2404.14664, whose numbers are not known here (its text was not at
 hand): none is printed, and what is held against it are orderings, C1 to C5.
 
-Accuracies are of the test set, last epoch, in percent, mean ± standard deviation over seeds; nothing
-was chosen on it. A difference is that of two means ± its standard error. "Far" is beyond
+Accuracies are of the test set, last epoch, in percent, mean ± standard deviation over seeds;
+nothing was chosen on it. A difference is that of two means ± its standard error. "Far" is beyond
 three standard errors, and on fewer than three seeds nothing is decided. Commands, commits and
 machines of all rows are in [RESULTS.md](../RESULTS.md).
 """

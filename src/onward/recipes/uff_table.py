@@ -47,4 +47,14 @@ def _rows(data: str) -> list[Row]:
     return rows
 
 
-table = Table("uff", [row for data in DATA for row in _rows(data)], page, figures)
+table = Table(
+    "uff",
+    [row for data in DATA for row in _rows(data)],
+    page,
+    figures,
+    pictured=[
+        *(f"uff-{cell}-{data}" for data in DATA for cell in CELLS),
+        *(f"uff-gan-{data}-pure" for data in DATA),
+        *("uff-wta-mnist", "uff-convwta-mnist"),
+    ],
+)
