@@ -1,5 +1,7 @@
 """Records of the table of Unsupervised Forward-Forward made up for tests, with known answers."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from test_results import record
@@ -55,7 +57,9 @@ ACCURACY = {"ae": 97.0, "dae": 97.5, "cae": 98.5, "gan": 96.0}
 """Of each kind of cell on MNIST; on CIFAR-10 all are 40 lower, and CAE 10 ahead."""
 
 
-def table(seeds: int = 3, **changes: float) -> dict[str, list[dict[str, Any]]]:
+def table(
+    seeds: int = 3, changes: Mapping[str, float] = MappingProxyType({})
+) -> dict[str, list[dict[str, Any]]]:
     """Records in which C1 to C5 hold; ``changes`` adds points to rows (with _ for -)."""
     rows: dict[str, tuple[float, dict[str, Any]]] = {}
     for data in ("mnist", "fashion", "cifar10"):

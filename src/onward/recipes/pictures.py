@@ -109,7 +109,7 @@ def _undone(cell: nn.Module, x: Tensor, restored: Tensor) -> Tensor:
     seen, flat = normalise(x).flatten(1), x.flatten(1)  # type: ignore[operator]
     scale = flat.std(1, keepdim=True) / seen.std(1, keepdim=True).clamp(min=1e-12)
     moved = flat.mean(1, keepdim=True) - scale * seen.mean(1, keepdim=True)
-    return (restored.flatten(1) * scale + moved).view(x.shape)
+    return torch.as_tensor(restored.flatten(1) * scale + moved).view(x.shape)
 
 
 def _filters(cell: nn.Module, shape: Sequence[int]) -> Tensor | None:

@@ -80,7 +80,8 @@ def find(name: str) -> Table:
 def gather(table: Table, results: Path) -> dict[str, list[Record]]:
     """The finished records of a table's rows that lie in a folder of results, by seed.
 
-    Raises BadInput for a file that is no record, or not of its row and seed.
+    Raises BadInput for a file that is no record, or not of its row and seed, and for a row whose
+    records differ in more than their seeds.
     """
     found: dict[str, list[Record]] = {}
     for row in table.rows:
@@ -96,7 +97,23 @@ def gather(table: Table, results: Path) -> dict[str, list[Record]]:
                 records.append(record)
         if records:
             found[row.name] = sorted(records, key=lambda record: int(record["seed"]))
+            _refuse_mixture(found[row.name], results / row.name)
     return found
+
+
+def _refuse_mixture(records: Sequence[Record], folder: Path) -> None:
+    """A mean is over seeds, and over nothing else."""
+    first = records[0]
+    for record in records[1:]:
+        names = first["settings"].keys() & record["settings"].keys()
+        differ = [n for n in names if first["settings"][n] != record["settings"][n]]
+        if first["data"]["fingerprint"] != record["data"]["fingerprint"]:
+            differ.append("the data")
+        if differ:
+            raise BadInput(
+                f"{folder} mixes runs: seeds {first['seed']} and {record['seed']} differ in "
+                f"{', '.join(sorted(differ))}; keep those of one kind"
+            )
 
 
 def departures(record: Record, settings: Any) -> dict[str, tuple[Any, Any]]:
@@ -114,7 +131,22 @@ def departures(record: Record, settings: Any) -> dict[str, tuple[Any, Any]]:
 
 def page(table: Table, results: Path) -> str:
     """A table's page from the records in ``results``, with the figures that lie beside it."""
-    return table.page(gather(table, results), figures_in(table, results))
+    records = gather(table, results)
+    parts = [table.page(records, figures_in(table, results)), _departed(table, records)]
+    return "\n".join(part for part in parts if part)
+
+
+def _departed(table: Table, records: Records) -> str:
+    """Rows that were run with other settings than the table's own, so that nobody has to look."""
+    lines = []
+    for row in table.rows:
+        for record in records.get(row.name, ())[:1]:
+            differ = departures(record, row.settings())
+            told = ", ".join(f"{k} {was} (here {own})" for k, (was, own) in differ.items())
+            lines += [f"* `{row.name}`: {told}"] if told else []
+    if not lines:
+        return ""
+    return "\n".join(["## Settings other than the table's", "", *lines, ""])
 
 
 def figures_in(table: Table, results: Path) -> set[str]:
@@ -137,7 +169,7 @@ def write(table: Table, results: Path, runs: Path | None = None) -> Path:
     for name, content in drawn.items():
         write_atomically(place / name, content)
     path = results / f"{table.name}.md"
-    write_atomically(path, table.page(records, figures_in(table, results)).encode())
+    write_atomically(path, page(table, results).encode())
     return path
 
 
