@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..algorithms import UnsupervisedForwardForward
-from ..cells import Adversarial, ConvWinners, Standardise
+from ..cells import Adversarial, AutoEncoder, ConvAutoEncoder, ConvWinners, Standardise
 from ..data import Dataset, Split
 from ..files import write_atomically
 from ..report.restored import FILE, FILTERS, LATENTS, MAPS, NOTES, RESTORED, SAMPLES
@@ -27,6 +27,9 @@ from ..row import Row
 
 SHOWN, WHOLE, GRID = 10, 4, 16
 """Samples shown, those of them whose latent maps are, and the maps of each."""
+
+KNOWN = (AutoEncoder, ConvAutoEncoder, ConvWinners, Adversarial)
+"""Cells whose decoders lead back to a sample; of anyone's own, that is not known."""
 
 MOST = 32
 """Filters shown."""
@@ -50,7 +53,7 @@ def pictures(row: Row, data: Dataset) -> tuple[dict[str, Tensor], dict[str, str]
     shape = data.shape
     if not isinstance(row.algorithm, UnsupervisedForwardForward) or len(shape) != 3:
         return None
-    if shape[0] not in (1, 3) or not all(hasattr(cell, "reconstruct") for cell in row.cells):
+    if shape[0] not in (1, 3) or not all(isinstance(cell, KNOWN) for cell in row.cells):
         return None
     split = data.test if len(data.test) else data.train
     device = next(p.device for p in row.cells[0].parameters())

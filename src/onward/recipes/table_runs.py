@@ -182,7 +182,7 @@ def run(
                 over = [one for one in going if one[1].poll() is not None]
                 going = [one for one in going if one not in over]
                 failed += [(job, why) for job, p in over if (why := _ended(job, p, tell))]
-        except KeyboardInterrupt:
+        except BaseException:  # whatever it was, no run goes on without its table
             _stop(going)
             for job, process in going:
                 if process.returncode == 0:
