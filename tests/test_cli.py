@@ -27,6 +27,7 @@ FLAGS = {
     "ls": "",
     "show": "recipe",
     "run": "words",
+    "relay": "words",
     "resume": "folder --data",
     "eval": "folder --data",
     "predict": "folder input --format --readout --out",
@@ -36,7 +37,7 @@ FLAGS = {
     "table": "name --seeds --only --jobs --threads --device --data --out --results --dry --write "
     "--set",
 }
-RUN_FLAGS = "config print_config data out seed device precision threads"
+RUN_FLAGS = "config print_config data out seed device precision threads fast"
 
 RATES = "constant | cooldown | cosine"
 LENGTHS = "rms | l2 | none"
@@ -98,21 +99,23 @@ UNSUPERVISED: dict[str, tuple[str, Any]] = {
     "lr": ("float", 0.001),
     "beta1": ("float", 0.9),
     "decay": ("float", 0.01),
-    "rate": (RATES, "cooldown"),
-    "samples": ("pixels | standardised", "pixels"),
-    "activation": ("relu | leaky_relu | gelu | tanh | sigmoid | linear", "relu"),
+    "rate": (RATES, "cosine"),
+    "samples": ("pixels | standardised | layer_norm", "pixels"),
+    "activation": ("relu | normed_relu | leaky_relu | gelu | tanh | sigmoid | linear", "relu"),
     "noise": ("none | gaussian | masking | salt_and_pepper", "none"),
     "noise_level": ("float", 0.3),
     "sparsity": ("none | k_sparse | lifetime", "none"),
     "sparsity_level": ("float", 0.05),
     "l1": ("float", 0.0),
     "tied": ("bool", False),
+    "bias": ("bool", True),
     "loss": ("mse | bce", "mse"),
     "target": ("own | original", "own"),
-    "adversary": ("float", 1.0),
+    "reconstruction": ("float", 1.0),
     "critic": ("int", 500),
     "kernel": ("int", 3),
     "pool": ("int", 2),
+    "stride": ("int | null", None),
     "decoder_kernel": ("int", 11),
     "read": ("list of int | null", None),
     "readout_lr": ("float", 0.001),
@@ -121,27 +124,55 @@ UNSUPERVISED: dict[str, tuple[str, Any]] = {
     "evaluate_every": ("int", 1),
     "checkpoint_every": ("int", 1),
 }
+DETECTOR: dict[str, tuple[str, Any]] = {
+    "dataset": ("str", "mnist"),
+    "digit": ("int", 0),
+    "cell": ("ae | dae | cae", "ae"),
+    "widths": ("list of int", [64, 16]),
+    "regime": ("simultaneous | separate", "simultaneous"),
+    **{name: UNSUPERVISED[name] for name in ("batch", "lr", "decay")},
+    "rate": (RATES, "cooldown"),
+    **{name: UNSUPERVISED[name] for name in ("activation", "noise", "noise_level")},
+    "epochs": ("int", 10),
+    "samples": ("pixels | standardised | layer_norm", "layer_norm"),
+    **{name: UNSUPERVISED[name] for name in ("memory_gib", "evaluate_every", "checkpoint_every")},
+}
+TABLE = {"samples": "standardised", "widths": [32, 32], "epochs": 60, "batch": 20}
 UFF_CELLS: dict[str, dict[str, Any]] = {
     "ae": {"cell": "ae"},
     "dae": {"cell": "dae", "noise": "masking", "noise_level": 0.5},
     "cae": {"cell": "cae", "widths": [32, 64, 128]},
-    "gan": {"cell": "gan", "lr": 0.0002, "beta1": 0.5},
+    "gan": {
+        "cell": "gan",
+        "lr": 0.0002,
+        "beta1": 0.5,
+        "reconstruction": 100.0,
+        "noise": "masking",
+        "noise_level": 0.5,
+    },
 }
 UFF_DATA = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}
+CONVWTA = {
+    **{"cell": "convwta", "widths": [64], "kernel": 7, "sparsity_level": 0.2, "pool": 6},
+    **{"stride": 3, "lr": 0.003, "epochs": 10},
+}
 WTA = {"cell": "wta", "widths": [2000], "sparsity": "lifetime"}
 DIGITS = {"dataset": "digits", "width": 500, "epochs": 40, "batch": 50, "checkpoint_every": 5}
 RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
     "bp-digits": (BACKPROP, DIGITS),
     "bp-mnist": (BACKPROP, {}),
     "ff-digits": (FORWARD_FORWARD, {**DIGITS, "label": "appended", "evaluate_every": 2}),
-    "ff-mnist": (FORWARD_FORWARD, {}),
+    "ff-mnist": (FORWARD_FORWARD, {"epochs": 60, "decay": 0.02}),
     **{
         f"uff-{cell}-{name}": (UNSUPERVISED, {**own, "dataset": data})
         for name, data in UFF_DATA.items()
         for cell, own in UFF_CELLS.items()
     },
     "uff-wta-mnist": (UNSUPERVISED, WTA),
-    "uff-convwta-mnist": (UNSUPERVISED, {"cell": "convwta", "widths": [64, 128], "kernel": 5}),
+    "uff-convwta-mnist": (UNSUPERVISED, CONVWTA),
+    "uff-anomaly-mnist": (DETECTOR, {}),
+    "uff-regression-diabetes": (UNSUPERVISED, {**TABLE, "dataset": "diabetes"}),
+    "uff-tabular-cancer": (UNSUPERVISED, {**TABLE, "dataset": "cancer"}),
 }
 """By recipe: its settings with types and defaults, and the defaults that are its own."""
 

@@ -4,8 +4,9 @@ The second half shows that the checks bite: for each promise a part that breaks 
 mistakes that were really made somewhere.
 """
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -18,8 +19,10 @@ from torch import Generator, Tensor, nn
 
 from onward import (
     BadInput,
+    Classify,
     Clean,
     ForwardForward,
+    Regress,
     Streams,
     build_row,
     generator,
@@ -29,7 +32,21 @@ from onward import (
     schedules,
     sgd,
 )
-from onward.cells import Dense, lengths
+from onward.algorithms import UnsupervisedForwardForward
+from onward.cells import (
+    Adversarial,
+    AutoEncoder,
+    ConvAutoEncoder,
+    ConvWinners,
+    Corruption,
+    Critic,
+    Dense,
+    Standardise,
+    Untouched,
+    lengths,
+    noise,
+    sparsity,
+)
 from onward.check import (
     BrokenPromise,
     check_algorithm,
@@ -41,6 +58,7 @@ from onward.check import (
     check_schedule,
     check_scores,
     check_settings,
+    check_task,
 )
 from onward.labels import appended
 from onward.local import Algorithm
@@ -96,11 +114,121 @@ CELLS: dict[str, Callable[[], nn.Module]] = {
     "dense with peers": partial(Dense, INPUTS, 16, peers=0.03),
 }
 
+IMAGES = (1, 8, 8)
+
+
+def unsupervised(kind: str, number: int, shape: tuple[int, ...]) -> nn.Module:
+    """Cell ``number`` of a row, of one kind, on samples of a shape."""
+    rng, size = generator(0, "cells", number), math.prod(shape)
+    corrupt = partial(Corruption, seed=1, number=number)
+    makers: dict[str, Callable[[], nn.Module]] = {
+        "auto-encoder": lambda: AutoEncoder(size, 12, rng=rng),
+        "tied, l1": lambda: AutoEncoder(size, 12, tied=True, l1=0.1, rng=rng),
+        **{
+            f"denoising, {name}": lambda kind=kind: AutoEncoder(  # type: ignore[misc]
+                size, 12, noise=corrupt(kind, 0.3), rng=rng
+            )
+            for name, kind in noise.BY_NAME.items()
+        },
+        "k-sparse": lambda: AutoEncoder(
+            size, 12, sparsity=partial(sparsity.k_sparse, k=3), rng=rng
+        ),
+        "lifetime": lambda: AutoEncoder(size, 12, sparsity=sparsity.lifetime, rng=rng),
+        "convolutional": lambda: ConvAutoEncoder(shape, 3, rng=rng),
+        "convolutional, denoising": lambda: ConvAutoEncoder(
+            shape, 3, noise=corrupt(noise.masking, 0.3), rng=rng
+        ),
+        "convolutional winners": lambda: ConvWinners(
+            shape, 3, kernel=3, decoder_kernel=5, rate=0.5, rng=rng
+        ),
+        "gan": lambda: Adversarial(AutoEncoder(size, 12, rng=rng), Critic(size, 6, rng)),
+        "gan, lambda 0": lambda: Adversarial(
+            AutoEncoder(size, 12, noise=corrupt(noise.gaussian, 0.3), rng=rng),
+            Critic(size, 6, rng),
+            weight=0.0,
+        ),
+        "convolutional gan": lambda: Adversarial(
+            ConvAutoEncoder(shape, 3, rng=rng), Critic(size, 6, rng)
+        ),
+    }
+    return makers[kind]()
+
+
+def unsupervised_row(*kinds: str) -> list[nn.Module]:
+    cells: list[nn.Module] = []
+    shape: tuple[int, ...] = IMAGES
+    for number, kind in enumerate(kinds):
+        cells.append(unsupervised(kind, number, shape))
+        shape = tuple(cells[-1](torch.zeros(2, *shape)).shape[1:])
+    return cells
+
+
+KINDS = (
+    *("auto-encoder", "tied, l1", *(f"denoising, {name}" for name in noise.BY_NAME)),
+    *("k-sparse", "lifetime", "convolutional", "convolutional, denoising"),
+    *("convolutional winners", "gan", "gan, lambda 0", "convolutional gan"),
+)
+UNSUPERVISED: dict[str, tuple[str, ...]] = {
+    **{kind: (kind,) * 2 for kind in KINDS},
+    "of all kinds": (
+        *("convolutional, denoising", "convolutional gan", "convolutional winners"),
+        *("gan, lambda 0", "lifetime", "tied, l1"),
+    ),
+}
+IMAGE_CELLS: dict[str, Callable[[], nn.Module]] = {
+    **{kind: partial(unsupervised, kind, 0, IMAGES) for kind in KINDS},
+    "on standardised samples": lambda: AutoEncoder(
+        64, 12, normalise=Standardise(images()[0]), rng=generator(0, "cells")
+    ),
+    "on samples as they come": lambda: ConvAutoEncoder(
+        IMAGES, 3, loss="bce", normalise=lengths.unchanged, rng=generator(0, "cells")
+    ),
+    "untouched": lambda: Untouched(64),
+}
+
+
+def images() -> tuple[Tensor, Tensor]:
+    x = torch.rand(12, *IMAGES, generator=torch.Generator().manual_seed(0))
+    return x, torch.arange(12) % CLASSES
+
+
+def image_cell_check(make: Callable[[], nn.Module]) -> list[str]:
+    return check_cell(make(), IMAGES)
+
+
+def unsupervised_check(name: str) -> list[str]:
+    cells = partial(unsupervised_row, *UNSUPERVISED[name])
+    return check_algorithm(UnsupervisedForwardForward(), cells, *images())
+
+
+def restoring_check() -> list[str]:
+    """Every cell restores the original sample."""
+
+    def cells() -> list[nn.Module]:
+        rng = generator(0, "cells")
+        second = AutoEncoder(12, 9, restores=64, rng=rng)
+        return [
+            AutoEncoder(64, 12, rng=rng),
+            Adversarial(second, Critic(64, 6, rng)),
+            ConvAutoEncoder((1, 3, 3), 2, restores=IMAGES, rng=rng),
+        ]
+
+    return check_algorithm(UnsupervisedForwardForward("original"), cells, *images())
+
 
 def algorithm_check(algorithm: Algorithm, peers: float) -> list[str]:
     x, y = batch()
     entering = algorithm.view(x, y)[0].numel()
     return check_algorithm(algorithm, lambda: dense_row(entering, peers), x, y)
+
+
+def different() -> list[str]:
+    """Recipes, without those that are another one on other data: all are tried on made data."""
+    known: dict[tuple[Any, str], str] = {}
+    for name in recipes.NAMES:
+        recipe = recipes.find(name)
+        known.setdefault((recipe.build, repr(replace(recipe.defaults, dataset=""))), name)
+    return list(known.values())
 
 
 TABLE: dict[str, Callable[[], list[str]]] = {
@@ -117,14 +245,19 @@ TABLE: dict[str, Callable[[], list[str]]] = {
         for n, algorithm in ALGORITHMS.items()
         for peers in (0.0, 0.03)
     },
+    "task classify": partial(check_task, Classify(), 4),
+    "task regress": partial(check_task, Regress(torch.tensor([90.0, 110.0, 250.0])), 1),
     **{f"schedule {n}": partial(check_schedule, s, plan) for n, s in schedules.BY_NAME.items()},
     "schedule greedy, stored on disk": partial(
         check_schedule, partial(schedules.greedy, budget=0.0), plan
     ),
     "a run with hard negatives": partial(check_plan, lambda: plan(ForwardForward(10))),
     "a collaborative run": partial(check_plan, lambda: plan(Collaborative(10))),
+    **{f"cell {n}": partial(image_cell_check, make) for n, make in IMAGE_CELLS.items()},
+    **{f"unsupervised, {n}": partial(unsupervised_check, n) for n in UNSUPERVISED},
+    "unsupervised, restoring the original": restoring_check,
     "a clean run": partial(check_plan, lambda: plan(Clean(), schedules.backprop)),
-    **{f"recipe {n}": lambda n=n: check_settings(recipes.find(n)) for n in recipes.NAMES},  # type: ignore[misc]
+    **{f"recipe {n}": lambda n=n: check_settings(recipes.find(n)) for n in different()},  # type: ignore[misc]
 }
 
 
@@ -165,6 +298,26 @@ def test_without_the_wall(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onward.local.wall", lambda outs: outs)
     with pytest.raises(BrokenPromise, match="no gradient path leaves a cell"):
         algorithm_check(ALGORITHMS[name], 0.0)
+
+
+@pytest.mark.parametrize("name", UNSUPERVISED)
+def test_unsupervised_cells_without_the_wall(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onward.local.wall", lambda outs: outs)
+    with pytest.raises(BrokenPromise, match="no gradient path leaves a cell"):
+        unsupervised_check(name)
+
+
+def test_a_generator_that_moves_the_critic_of_another_cell() -> None:
+    def cells() -> list[nn.Module]:
+        rng = generator(0, "cells")
+        shared = Critic(64, 6, rng)
+        return [
+            Adversarial(AutoEncoder(64, 64, rng=rng), shared),
+            Adversarial(AutoEncoder(64, 12, rng=rng), shared),
+        ]
+
+    with pytest.raises(BrokenPromise, match="only cell 0 moves"):
+        check_algorithm(UnsupervisedForwardForward(), cells, *images())
 
 
 def test_a_cell_placed_twice() -> None:
@@ -336,6 +489,17 @@ class OneGroup(nn.Module):
         return torch.as_tensor(self.other(self.one(x)))
 
 
+class NoisyAnswer(nn.Module):
+    """Hands on what it was corrupted by in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.noise = nn.Linear(INPUTS, 5), Corruption(noise.gaussian, 0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.as_tensor(self.linear(self.noise(x)))
+
+
 class ClaimsScale(nn.Module):
     """Says it normalises, and does not."""
 
@@ -357,6 +521,7 @@ BAD_CELLS: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "dropout": (lambda: nn.Sequential(nn.Linear(INPUTS, 50), nn.Dropout(0.5)), "the same answer"),
     "a weight in no group": (OneGroup, "in a group; not other.weight, other.bias"),
+    "noise on what is handed on": (NoisyAnswer, "the same input, the same answer"),
     "no normalisation": (ClaimsScale, "ignores the scale"),
 }
 

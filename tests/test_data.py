@@ -165,6 +165,14 @@ def test_the_built_in_sets_never_change() -> None:
         data.load("synthetic").fingerprint()
         == "249f51921fe3e3dfc4438ea62d18a54ce07864618befe4c06862ab8ef5f05280"
     )
+    assert (
+        data.load("diabetes").fingerprint()
+        == "7e993eeda28eb8f47ef4fdbbd7b90cf4638509b8ceb43f7de1cbd63cf49617b9"
+    )
+    assert (
+        data.load("cancer").fingerprint()
+        == "2e3af2066949c12b89419f658791ac8b41853c063f9de532dbdeb2e5cd4c1ae0"
+    )
 
 
 def test_the_made_set_can_be_learned_but_not_for_nothing() -> None:
@@ -230,7 +238,7 @@ def test_importing_loads_no_downloader() -> None:
 def test_an_unknown_name() -> None:
     for call in (data.load, data.verify, data.download):
         refused(lambda call=call: call("fashion-mnist"), "fashion-mnist", "fashion_mnist'?")  # type: ignore[misc]
-    refused(lambda: data.load("zebra"), "choose from cifar10, digits")
+    refused(lambda: data.load("zebra"), "choose from cancer, cifar10, diabetes, digits")
 
 
 # Local folders
@@ -538,6 +546,7 @@ def changed(array: np.ndarray[Any, Any], value: Any) -> np.ndarray[Any, Any]:
         ({"x_validation": np.zeros((2, 7))}, ["y_validation missing"]),
         ({"x_train": changed(arrays()["x_train"], np.nan)}, ["x_train", "NaN", "sample 3"]),
         ({"x_test": changed(arrays()["x_test"], -np.inf)}, ["x_test", "infinity", "sample 3"]),
+        ({"x_test": np.full((9, 2, 3), np.nan)}, ["(in 9 of 9 samples, first in sample 0), want"]),
         ({"x_train": np.full((60, 7), 1e300)}, ["infinity", "float32"]),
         ({"x_train": np.zeros(60)}, ["x_train", "[60]", "[N, D]"]),
         ({"x_train": np.zeros((60, 1, 1, 1, 7))}, ["[60, 1, 1, 1, 7]"]),
@@ -549,7 +558,8 @@ def changed(array: np.ndarray[Any, Any], value: Any) -> np.ndarray[Any, Any]:
         ({"x_train": np.zeros((0, 7)), "y_train": np.zeros(0, int)}, ["x_train is empty"]),
         ({"x_test": np.zeros((9, 0))}, ["x_test is empty"]),
         ({"y_test": np.zeros(0, int)}, ["y_test is empty"]),
-        ({"y_train": np.arange(60) / 2}, ["y_train", "float64", "integers"]),
+        ({"y_train": np.arange(60) / 2}, ["y_test holds classes (integers) and y_train numbers"]),
+        ({"y_train": np.zeros(60, bool)}, ["y_train", "bool", "integers"]),
         ({"y_train": np.array(["a"] * 60)}, ["y_train", "<U1"]),
         ({"y_train": np.zeros((60, 3), int)}, ["y_train", "[60, 3]", "argmax"]),
         ({"y_train": np.arange(60) % 3 - 1}, ["y_train", "from -1 to 1"]),
@@ -717,7 +727,10 @@ def test_download_and_verify_and_catalogue(
 
 def test_the_catalogue_is_complete() -> None:
     rows = {str(row["name"]): row for row in data.catalogue()}
-    assert list(rows) == ["digits", "synthetic", "mnist", "fashion_mnist", "cifar10"]
+    assert list(rows) == [
+        *("digits", "synthetic", "diabetes", "cancer", "mnist", "fashion_mnist", "cifar10")
+    ]
+    assert (rows["diabetes"]["classes"], rows["cancer"]["classes"]) == (1, 2)
     assert rows["mnist"]["sizes"] == {"train": 50_000, "validation": 10_000, "test": 10_000}
     assert rows["cifar10"]["sizes"] == {"train": 45_000, "validation": 5_000, "test": 10_000}
     assert rows["cifar10"]["shape"] == [3, 32, 32]

@@ -39,7 +39,10 @@ def test_the_document_and_the_code_name_the_same_keys() -> None:
     for key, inner in record.INSIDE.items():
         told = re.findall(r"`([a-z_]+)`", keys[key][1])
         if key != "curves":
+            inner = {**inner, **record.ADDED.get(key, {})}
             assert [name for name in told if name in inner] == list(inner), key
+    named = set(re.findall(r"`([a-z_]+)`", DOC.read_text()))
+    assert {name for inner in record.OPTIONAL.values() for name in inner} <= named
     assert set(record.CELL) <= set(re.findall(r"`([a-z_]+)`", keys["cells"][1]))
     for status in record.STATUSES:
         assert f"`{status}`" in keys["status"][1]
@@ -64,7 +67,7 @@ def test_a_run_writes_what_the_document_says(finished: Path) -> None:
         made = record.read(run)
         assert list(made) == list(record.FIELDS)
         for key, inner in record.INSIDE.items():
-            assert list(made[key]) == list(inner), key
+            assert list(made[key]) == [*inner, *record.ADDED.get(key, ())], key
         curves = made["curves"]
         count = made["epochs"]
         lists = [curves[key] for key in ("epoch", "stage", "rate", "seconds", "readout_loss")]
@@ -112,6 +115,17 @@ def test_fields_may_be_added(finished: Path, tmp_path: Path) -> None:
     made = {**record.read(finished), "weather": "fair"}
     (tmp_path / "record.json").write_text(json.dumps(made))
     assert record.read(tmp_path)["weather"] == "fair"
+
+
+def test_what_older_records_lack(finished: Path, tmp_path: Path) -> None:
+    made = record.read(finished)
+    del made["machine"]["fast"]
+    (tmp_path / "record.json").write_text(json.dumps(made))
+    assert record.read(tmp_path) == made
+    made["machine"]["fast"] = 1
+    (tmp_path / "record.json").write_text(json.dumps(made))
+    with pytest.raises(BadInput, match=r"machine\.fast should be text"):
+        record.read(tmp_path)
 
 
 def test_without_times_forgets_only_times(finished: Path) -> None:

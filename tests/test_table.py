@@ -240,7 +240,8 @@ def test_the_rows_are_those_that_the_page_reads() -> None:
     assert set(uff.pictured) < set(rows)
     for row in uff.rows:
         settings = row.settings()
-        assert settings.epochs == find_recipe("uff-ae-mnist").defaults.epochs
+        like = row.recipe if "wta" in row.name else "uff-ae-mnist"
+        assert settings.epochs == find_recipe(like).defaults.epochs
         assert settings.dataset == uff_table_data(row.name)
 
 
@@ -303,8 +304,8 @@ def test_a_job_is_the_command_anyone_could_give(tmp_path: Path) -> None:
     assert (job.state, job.settings.epochs) == ("new", 2)
     told = " ".join(words(job, How(2, "cpu", "d")))
     assert told == (
-        "run uff-gan-mnist --alone --epochs 2 --adversary 0.0 --seed 4 --threads 2 --device cpu "
-        f"--data d --out {tmp_path}/runs/uff-gan-mnist-pure/seed-4"
+        "run uff-gan-mnist --alone --epochs 2 --reconstruction 0.0 --seed 4 --threads 2 "
+        f"--device cpu --data d --out {tmp_path}/runs/uff-gan-mnist-pure/seed-4"
     )
 
 

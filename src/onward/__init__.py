@@ -12,6 +12,11 @@ from .version import __version__
 if TYPE_CHECKING:
     from .algorithms import Clean as Clean
     from .algorithms import ForwardForward as ForwardForward
+    from .algorithms import UnsupervisedForwardForward as UnsupervisedForwardForward
+    from .cells import Adversarial as Adversarial
+    from .cells import AutoEncoder as AutoEncoder
+    from .cells import ConvAutoEncoder as ConvAutoEncoder
+    from .cells import ConvWinners as ConvWinners
     from .cells import Dense as Dense
     from .cells import PeerNorm as PeerNorm
     from .data import Dataset as Dataset
@@ -27,18 +32,24 @@ if TYPE_CHECKING:
     from .row import Row as Row
     from .row import build_row as build_row
     from .seeds import generator as generator
+    from .tasks import Classify as Classify
+    from .tasks import Regress as Regress
+    from .tasks import Task as Task
     from .train import Trained as Trained
     from .train import fit as fit
 
 _WHERE = {
-    "algorithms": ("Clean", "ForwardForward"),
-    "cells": ("Dense", "PeerNorm"),
+    "algorithms": ("Clean", "ForwardForward", "UnsupervisedForwardForward"),
+    "cells": (
+        *("Adversarial", "AutoEncoder", "ConvAutoEncoder", "ConvWinners", "Dense", "PeerNorm"),
+    ),
     "data": ("Dataset", "Split", "load"),
     "errors": ("BadInput",),
     "local": ("Algorithm", "Station", "Streams", "wall"),
     "optimizers": ("adamw", "sgd"),
     "row": ("Row", "build_row"),
     "seeds": ("generator",),
+    "tasks": ("Classify", "Regress", "Task"),
     "train": ("Trained", "fit"),
 }
 _MODULES = ("check", "goodness", "labels", "negatives", "readouts", "report", "schedules")

@@ -9,6 +9,7 @@ B = samples, D = input shape, F = output shape, K = classes.
 
 import copy
 import inspect
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -33,6 +34,7 @@ from .row import Row, build_row, groups
 from .run import Interrupted, Run
 from .schedules import Schedule, backprop, simultaneous
 from .seeds import generator
+from .tasks import Task
 from .train import new_record
 
 Promises = list[str]
@@ -192,7 +194,51 @@ def check_scores(row: Row, x: Tensor) -> Promises:
         _close(part.goodness, whole.goodness[:, 1:3], "a score does not depend on the batch")
     if whole.linear is not None and part.linear is not None:
         _close(part.linear, whole.linear[1:3], "a score does not depend on the batch")
+    if whole.restoring is not None and part.restoring is not None:
+        _close(part.restoring, whole.restoring[:, 1:3], "a score does not depend on the batch")
     return ["a score does not depend on the rest of the batch"]
+
+
+def check_task(task: Task, outputs: int, y: Tensor | None = None) -> Promises:
+    """A task's loss trains outputs, its error follows, and it answers each sample by itself.
+
+    ``outputs`` K of the readout; ``y`` [N] targets, by default drawn: classes 0..K-1, or numbers.
+    """
+    rng = generator(0, "check task")
+    if y is None:
+        drawn = torch.randint(0, max(outputs, 2), (60,), generator=rng)
+        y = drawn if task.target == "classes" else 3 * torch.randn(60, generator=rng) + 5
+    start = torch.randn(len(y), outputs, generator=rng)
+    scores = start.clone().requires_grad_()
+    loss = task.loss(scores, y)
+    _promise(loss.shape == () and bool(torch.isfinite(loss)), f"a loss is one number; came {loss}")
+    (gradient,) = torch.autograd.grad(loss, scores)
+    _promise(bool((gradient != 0).any()), "the loss has a gradient")
+    twice = task.loss(torch.cat([start, start]), torch.cat([y, y]))
+    _close(twice, loss.detach(), "a loss is a mean: every sample twice gives the same")
+    said, order = task.answer(start), torch.randperm(len(y), generator=rng)
+    _promise(said.shape == y.shape, f"one answer a sample, {tuple(y.shape)}; came {said.shape}")
+    same = torch.allclose(task.answer(start[:2]).double(), said[:2].double(), rtol=1e-4)
+    _promise(same, "an answer does not depend on the rest of the batch")
+    error, permuted = task.error(start, y), task.error(start[order], y[order])
+    _promise(error is not None and math.isfinite(error) and error >= 0, f"error >= 0; came {error}")
+    assert error is not None
+    fair = permuted is not None and math.isclose(error, permuted, rel_tol=1e-4, abs_tol=1e-9)
+    _promise(fair, "permuting samples keeps the error")
+    optimizer = torch.optim.Adam([scores], lr=0.3)
+    for _ in range(300):
+        optimizer.zero_grad()
+        task.loss(scores, y).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    after = task.error(scores.detach(), y)
+    better = after is not None and after < 0.1 * error
+    _promise(better, f"a small loss is a small error; it went from {error:.3g} to {after}")
+    return [
+        "a loss is the mean of its samples', with a gradient",
+        "an answer does not depend on the rest of the batch",
+        "permuting samples keeps the error",
+        "a small loss is a small error",
+    ]
 
 
 def check_schedule(schedule: Schedule, plan: Callable[[], Plan]) -> Promises:
@@ -203,13 +249,15 @@ def check_schedule(schedule: Schedule, plan: Callable[[], Plan]) -> Promises:
     return check_plan(lambda: replace(plan(), schedule=schedule))
 
 
-def check_plan(plan: Callable[[], Plan]) -> Promises:
-    """The promises of a whole run, on the data set "synthetic", with batches and epochs of its own.
+def check_plan(plan: Callable[[], Plan], made: data.Dataset | None = None) -> Promises:
+    """The promises of a whole run, with batches and epochs of its own.
+
+    ``made`` is the data it runs on; by default the data set "synthetic".
 
     Runs it three times: whole, whole again, and stopped by Ctrl-C in the middle of an epoch and
     resumed from its checkpoint.
     """
-    made = data.load("synthetic")
+    made = made or data.load("synthetic")
 
     def run(out: Path | None = None, stop: int | None = None, resume: bool = False) -> Run:
         fresh = plan()
@@ -270,17 +318,22 @@ def check_settings(recipe: Any) -> Promises:
     else:
         raise BrokenPromise("unknown settings are refused")
     tiny = {"epochs": 2, "width": 24, "batch": 40, "dataset": "synthetic", "cells": 2}
-    tiny |= {"widths": [12, 10]}
+    tiny |= {"widths": [12, 10][: len(getattr(recipe.defaults, "widths", []))]}
     settings = replace(recipe.defaults, **{k: v for k, v in tiny.items() if k in names})
-    made = data.load("synthetic")
+    made = recipe.data(settings, data.load("synthetic"))
     again = type(settings)(**asdict(settings))
     _promise(again == settings, "settings survive a round trip through plain values")
-    return ["unknown settings are refused", *check_plan(lambda: recipe.build(settings, made, 0))]
+    return [
+        "unknown settings are refused",
+        *check_plan(lambda: recipe.build(settings, made, 0), made),
+    ]
 
 
 def check_named(name: str, shape: Sequence[int] | None = None) -> Promises:
     """The promises that fit the object ``module:attribute``. Raises BadInput for other names."""
     found = named.find(name)
+    if isinstance(found, Task):
+        return check_task(found, 1 if found.target == "numbers" else 5)
     if isinstance(found, nn.Module):
         size = shape or ((found.inputs,) if hasattr(found, "inputs") else None)
         if size is None:
@@ -298,7 +351,7 @@ def check_named(name: str, shape: Sequence[int] | None = None) -> Promises:
             return check_negatives(found)
     raise BadInput(
         f"{name} is a {type(found).__name__}; by name can be checked: a goodness (h), negatives "
-        "(y, classes, scores, rng), a cell, an algorithm, a recipe. Call the functions of "
+        "(y, classes, scores, rng), a cell, a task, an algorithm, a recipe. Call the functions of "
         "onward.check from Python for other parts"
     )
 

@@ -1,6 +1,6 @@
-"""Errors of a row on labelled data, and class scores of new samples.
+"""Errors of a row on labelled data, and its readouts' scores of new samples.
 
-B = samples, K = classes.
+B = samples, K = classes, or 1 for a number.
 """
 
 from dataclasses import dataclass, replace
@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from .readouts import answers, every_label, neutral_answers
+from .fast import every_label
+from .readouts import answers, neutral_answers, reconstruction_errors, strangeness
 from .row import Row
 
 CHUNK = 500  # samples a pass; one with every label tried is K times as many rows
@@ -17,10 +18,14 @@ CHUNK = 500  # samples a pass; one with every label tried is K times as many row
 
 @dataclass(frozen=True)
 class Verdicts:
-    """Class scores by readout: ``goodness`` [cells, B, K] or None, ``linear`` [B, K] or None."""
+    """What readouts say: ``goodness`` [cells, B, K], ``linear`` [B, K], ``restoring`` [cells, B].
+
+    Each is None where the row has no such readout.
+    """
 
     goodness: Tensor | None
     linear: Tensor | None
+    restoring: Tensor | None = None
 
     def scores(self, row: Row, trained: int) -> dict[str, Tensor]:
         """Scores [B, K] by readout, counting only cells that have learned."""
@@ -35,49 +40,81 @@ class Verdicts:
 
 @torch.no_grad()
 def judge(row: Row, x: Tensor, *, labels: bool = True) -> Verdicts:
-    """Both readouts on samples x [B, *D], in chunks; ``labels=False`` leaves out every label."""
+    """All readouts on samples x [B, *D], in chunks; ``labels=False`` leaves out every label."""
     tried: list[Tensor] = []
     linear: list[Tensor] = []
+    restoring: list[Tensor] = []
     head = row.linear()
     device = next((p.device for s in row.everyone for p in s.cell.parameters()), x.device)
     for at in range(0, len(x), CHUNK):
         part = x[at : at + CHUNK].to(device)
         if labels and row.algorithm.candidates:
-            tried.append(every_label(row.cells, row.algorithm, part).float().cpu())
+            tried.append(every_label(row, part).float().cpu())
         if head is not None:
             seen = neutral_answers(row.cells, row.algorithm, part)
             linear.append(head(head.features(seen)).float().cpu())
+        if row.detects:
+            each = reconstruction_errors(row.cells, row.algorithm, part)
+            restoring.append(each.float().cpu())
     return Verdicts(
-        torch.cat(tried, dim=1) if tried else None, torch.cat(linear) if linear else None
+        torch.cat(tried, dim=1) if tried else None,
+        torch.cat(linear) if linear else None,
+        torch.cat(restoring, dim=1) if restoring else None,
     )
 
 
 def errors(row: Row, x: Tensor, y: Tensor, trained: int | None = None) -> dict[str, Any]:
-    """Error as a fraction by readout, and of each trained cell alone.  x [B, *D], y [B]."""
+    """Error as a fraction by readout, and of each trained cell alone.  x [B, *D], y [B].
+
+    What an error is says :func:`measure`; None where these samples give none.
+    """
     trained = len(row.stations) if trained is None else trained
-    verdicts = judge(row, x)
+    verdicts, task, y = judge(row, x), row.task, y.cpu()
     found: dict[str, Any] = {
-        name: _wrong(scores, y) for name, scores in verdicts.scores(row, trained).items()
+        name: task.error(scores, y) for name, scores in verdicts.scores(row, trained).items()
     }
     if verdicts.goodness is not None:
-        found["goodness_cells"] = [_wrong(alone, y) for alone in verdicts.goodness[:trained]]
+        found["goodness_cells"] = [task.error(alone, y) for alone in verdicts.goodness[:trained]]
+    if verdicts.restoring is not None and trained:
+        each = verdicts.restoring[:trained]
+        found["reconstruction"] = missed(strangeness(each), y)
+        found["reconstruction_cells"] = [missed(alone, y) for alone in each]
     return found
+
+
+def measure(row: Row) -> str:
+    """What a row's errors are, in a few words: its task's own, or "1 - AUROC" if it detects."""
+    return "1 - AUROC" if row.detects else row.task.measure
+
+
+def missed(scores: Tensor, y: Tensor) -> float | None:
+    """1 - AUROC of scores that should be larger where y is 1.  scores [B], y [B] in {0, 1}.
+
+    The share of pairs of a strange sample and a usual one in which the usual one has the larger
+    score, ties by half; None where one of the two kinds is missing.
+
+    >>> missed(torch.tensor([0.1, 0.2, 0.3, 0.4]), torch.tensor([0, 1, 0, 1]))
+    0.25
+    """
+    if bool((y == y[0]).all()):
+        return None
+    from sklearn.metrics import roc_auc_score
+
+    return 1 - float(roc_auc_score(y.cpu().numpy() == 1, scores.cpu().double().numpy()))
 
 
 def confusion(
     row: Row, x: Tensor, y: Tensor, classes: int, trained: int | None = None
 ) -> dict[str, list[list[int]]]:
-    """Counts by readout: rows true class, columns predicted."""
-    found = {}
+    """Counts by readout: rows true class, columns predicted; none where y are numbers."""
+    found: dict[str, list[list[int]]] = {}
+    if row.task.target != "classes":
+        return found
     trained = len(row.stations) if trained is None else trained
     for name, scores in judge(row, x).scores(row, trained).items():
-        pairs = y.cpu() * classes + scores.argmax(1)
+        pairs = y.cpu() * classes + row.task.answer(scores)
         found[name] = torch.bincount(pairs, minlength=classes**2).view(classes, classes).tolist()
     return found
-
-
-def _wrong(scores: Tensor, y: Tensor) -> float:
-    return float((scores.argmax(1) != y.cpu()).double().mean())
 
 
 @torch.no_grad()

@@ -63,6 +63,24 @@ def _minus(goodness: Goodness, h: Tensor) -> Tensor:
     return -goodness(h)
 
 
+def power(goodness: Goodness, units: int) -> tuple[int, float] | None:
+    """(p, a) of a goodness that is a sum of powers, or None for any other.
+
+    g = a sum_j h_j^p over F = ``units`` activities, so dg/dh_j = a p h_j^(p-1).
+
+    >>> power(negative(mean_of_squares), units=4), power(top_k, units=4)
+    ((2, -0.25), None)
+    """
+    sign = 1.0
+    while isinstance(goodness, partial) and goodness.func is _minus:
+        sign, goodness = -sign, goodness.args[0]
+    if goodness is mean_of_squares:
+        return 2, sign / units
+    if goodness is sum_of_squares:
+        return 2, sign
+    return (1, sign) if goodness is sum_of_activities else None
+
+
 @lru_cache(maxsize=256)
 def natural_threshold(goodness: Goodness, *features: int) -> float:
     """The goodness of a cell of F units that are all 1: the threshold used where none is given.

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from onward.errors import BadInput
+from onward.errors import BadInput, not_finite
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp")
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -127,10 +127,9 @@ def _scaled(array: NDArray[Any], path: Path) -> NDArray[np.float32]:
     if array.dtype == np.uint8:
         x /= np.float32(255)
     elif x.ndim and not np.isfinite(x).all():
-        row = int(np.argmin(np.isfinite(x).reshape(len(x), -1).all(axis=1)))
         raise BadInput(
-            f"{path} has NaN or infinity (first in row {row}), wanted finite float32 numbers; "
-            "clean it"
+            f"{path} has NaN or infinity ({not_finite(x, 'row')}), wanted finite float32 numbers; "
+            "missing values are not filled in: fill or drop them"
         )
     return x
 

@@ -39,7 +39,7 @@ def peak_bytes(device: torch.device, before: int) -> int:
     return max(0, resident_bytes() - before)
 
 
-def machine(device: torch.device, precision: str) -> dict[str, Any]:
+def machine(device: torch.device, precision: str, fast: str) -> dict[str, Any]:
     """The ``machine`` object of a record."""
     pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
@@ -49,6 +49,7 @@ def machine(device: torch.device, precision: str) -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "memory_gib": round(pages / 2**30, 1),
+        "fast": fast,
     }
 
 

@@ -34,14 +34,22 @@ class Training:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how a run computes. ``threads`` None leaves torch's own number."""
+    """Where and how a run computes. ``threads`` None leaves torch's own number.
+
+    ``fast`` off keeps to autograd where closed forms would take its place (``fast.py``).
+    """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     threads: int | None = None
+    fast: Literal["auto", "off"] = "auto"
 
     def __post_init__(self) -> None:
-        for name, known in (("device", ("auto", "cpu", "cuda")), ("precision", ("fp32", "bf16"))):
+        choices = {
+            **{"device": ("auto", "cpu", "cuda"), "precision": ("fp32", "bf16")},
+            "fast": ("auto", "off"),
+        }
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 came = getattr(self, name)
                 raise BadInput(f"{name} can't be {came!r}: {nearest(str(came), known)}")

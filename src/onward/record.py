@@ -76,6 +76,13 @@ INSIDE: dict[str, dict[str, tuple[type, ...]]] = {
         _OPTIONAL_NUMBER,
     ),
 }
+OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
+    "": {"measure": _TEXT},
+    "data": {"target": _TEXT},
+}
+"""Keys that are there only where they say something unusual: of the record, and inside."""
+ADDED: dict[str, dict[str, tuple[type, ...]]] = {"machine": {"fast": _TEXT}}
+"""What older records lack, at the end of its object: written always, read where it is there."""
 CELL: dict[str, tuple[type, ...]] = {
     "name": _TEXT,
     "kind": _TEXT,
@@ -133,6 +140,15 @@ def check(record: object, where: str) -> None:
     _check(record, FIELDS, "", where)
     for key, inner in INSIDE.items():
         _check(record[key], inner, f"{key}.", where)
+    for key, inner in OPTIONAL.items():
+        part = record[key] if key else record
+        there = {name: types for name, types in inner.items() if name in part}
+        _check(part, there, f"{key}." if key else "", where)
+    if (target := record["data"].get("target", "classes")) not in ("classes", "numbers"):
+        raise BadInput(f"{where}: data.target is {target!r}, not one of classes, numbers")
+    for key, added in ADDED.items():
+        there = {name: types for name, types in added.items() if name in record[key]}
+        _check(record[key], there, f"{key}.", where)
     for number, cell in enumerate(record["cells"]):
         _check(cell, CELL, f"cells[{number}].", where)
     for key, types in (("shape", _WHOLE), ("label_names", _TEXT)):

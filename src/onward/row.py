@@ -9,6 +9,7 @@ from .errors import BadInput
 from .local import Algorithm, Station
 from .optimizers import Maker
 from .readouts import LinearReadout
+from .tasks import Classify, Task
 
 Head = Callable[[Sequence[int], int, Sequence[int]], LinearReadout]
 
@@ -18,13 +19,18 @@ class Row:
     """A network: its stations, its algorithm and its readouts.
 
     ``readout`` is a station whose cell is a :class:`LinearReadout`, or None. ``counted`` are the
-    cells, by position, whose verdicts are summed when every label is tried.
+    cells, by position, whose verdicts are summed when every label is tried. A row that ``detects``
+    is judged by how well its cells' errors of reconstruction tell strange samples (label 1) from
+    usual ones (label 0). ``fast`` lets closed forms take the place of autograd where they apply
+    (``fast.py``).
     """
 
     stations: list[Station]
     algorithm: Algorithm
     readout: Station | None
     counted: tuple[int, ...]
+    detects: bool = False
+    fast: bool = True
 
     @property
     def cells(self) -> list[nn.Module]:
@@ -43,6 +49,12 @@ class Row:
         assert isinstance(self.readout.cell, LinearReadout)
         return self.readout.cell
 
+    @property
+    def task(self) -> Task:
+        """What the readouts are to answer: classes, where no linear one says otherwise."""
+        linear = self.linear()
+        return Classify() if linear is None else linear.task
+
 
 def build_row(
     cells: Sequence[nn.Module],
@@ -55,13 +67,15 @@ def build_row(
     read: Sequence[int] | None = None,
     counted: Sequence[int] | None = None,
     head: Head = LinearReadout,
+    detects: bool = False,
 ) -> Row:
     """Stations from cells: one optimiser each (one per group for cells with several).
 
     ``readout`` makes the optimiser of a linear softmax on the cells ``read``; None for no linear
     readout. ``read`` and ``counted`` default to all cells but the first (all, in a row of one), as
     in Hinton 2022. ``widths`` are the cells' output features where they have no ``outputs``;
-    ``head`` makes the readout's module from (widths, classes, read).
+    ``head`` makes the readout's module from (widths, classes, read), with the task it has.
+    ``detects`` rows are judged as detectors of strange samples.
     Raises BadInput where a cell is named that the row does not have.
     """
     if not cells:
@@ -84,7 +98,7 @@ def build_row(
         sizes = list(widths) if widths else [_outputs(cell) for cell in cells]
         linear = head([sizes[i] for i in read], classes, read)
         reading = Station("readout", linear, {"readout": readout(linear.parameters())})
-    return Row(stations, algorithm, reading, counted)
+    return Row(stations, algorithm, reading, counted, detects)
 
 
 def groups(cell: nn.Module) -> Mapping[str, list[nn.Parameter]]:

@@ -33,6 +33,7 @@ from .optimizers import set_rate
 from .plan import Machine, Plan
 from .progress import Progress, Silent
 from .record import Record
+from .row import Row
 from .schedules import Stage, frozen, greedy
 from .seeds import generator
 
@@ -80,6 +81,7 @@ class Run:
                 f"a batch of {training.batch} is larger than the {len(data.train)} training "
                 f"samples: take batch={len(data.train)} or less"
             )
+        _refuse_other_targets(plan.row, data)
         tried = plan.row.algorithm.candidates
         if tried and tried < data.classes:
             raise BadInput(
@@ -88,6 +90,7 @@ class Run:
             )
         self.plan, self.data, self.machine, self.record, self.out = plan, data, machine, result, out
         self.row = plan.row
+        self.row.fast = machine.fast == "auto"
         self.progress = progress or Silent()
         self.device = machine.resolve()
         for station in self.row.everyone:
@@ -311,9 +314,10 @@ class Run:
             )
         if len(test):
             self.record["test_error"] = evaluate.errors(self.row, test.x, test.y, self._trained)
-            self.record["confusion"] = evaluate.confusion(
+            confusion = evaluate.confusion(
                 self.row, test.x, test.y, self.data.classes, self._trained
             )
+            self.record["confusion"] = confusion or None
         self.record["status"] = "finished"
         self.record["ended"] = now()
         self._save()
@@ -344,6 +348,27 @@ class Run:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+def _refuse_other_targets(row: Row, data: Dataset) -> None:
+    """Raise BadInput where the row is to answer another thing than the data's y says."""
+    if row.detects and (data.target, data.classes) != ("classes", 2):
+        raise BadInput(
+            f"a row that detects wants labels 0 (usual) and 1 (strange), and {data.name} has "
+            f"{data.classes} {data.target}: make one label of all classes but the strange one"
+        )
+    reads = row.readout is not None or row.algorithm.candidates
+    if reads and row.task.target != data.target:
+        raise BadInput(
+            f"{data.name} has {data.target} to predict, and this row's readout answers "
+            f"{row.task.target}: give it the task that the data want (tasks.suited)"
+        )
+    if row.algorithm.candidates and data.target != "classes":
+        raise BadInput(
+            f"{type(row.algorithm).__name__} writes class labels into its samples, and "
+            f"{data.name} has numbers to predict: take an algorithm that needs no labels "
+            "(UnsupervisedForwardForward), or Clean with the schedule backprop"
+        )
 
 
 def now() -> str:

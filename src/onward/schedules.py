@@ -22,9 +22,8 @@ from pathlib import Path
 
 import torch
 from torch import Generator, Tensor
-from torch.nn.functional import cross_entropy
 
-from . import prefix, readouts
+from . import fast, prefix, readouts
 from .errors import BadInput
 from .local import Algorithm, Station, Streams, walk, wall
 from .row import Row
@@ -78,7 +77,11 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
             answered.append(wall(outs).rows)
         return losses | _learn_readout(row, answered, y[index])[0]
 
+    closed = fast.Steps(row, x, y, rng)
+
     def step(index: Tensor) -> Losses:
+        if closed.apply():
+            return closed.step(index)  # what follows, in closed form
         bx, by = x[index], y[index]
         losses, scores = _read(row, bx, by)
         ins = algorithm.streams(bx, by, rng, scores)
@@ -141,6 +144,8 @@ def _greedy(
 ) -> Iterator[Stage]:
     algorithm, cells = row.algorithm, len(row.stations)
     viewed = type(algorithm).streams is Algorithm.streams
+    # Where every cell restores the original sample, that is handed on beside the latents.
+    beside = algorithm.views * x.numel() * x.element_size() if algorithm.originals else 0
     store: Tensor | None = None  # [V, N, *F], what the last frozen cell answers to every view
     with tempfile.TemporaryDirectory(dir=folder, prefix="frozen-") as scratch:
         keep = partial(prefix.allocate, budget=budget, folder=Path(scratch))
@@ -150,7 +155,7 @@ def _greedy(
                 stage = Stage(
                     name=station.name,
                     stations=(station,),
-                    step=partial(_learn_alone, algorithm, station, see),
+                    step=partial(_learn_alone, row, station, see, fast.Alone(row, station)),
                     trained=number + 1,
                     passes=algorithm.count * (number + 1) / cells,
                     order=number,
@@ -160,11 +165,11 @@ def _greedy(
                 stage = Stage(
                     name=station.name,
                     stations=(station,),
-                    step=partial(_learn_alone, algorithm, station, see),
+                    step=partial(_learn_alone, row, station, see, fast.Alone(row, station)),
                     trained=number + 1,
                     passes=algorithm.count / cells,
                     passes_before=algorithm.views / cells,
-                    bytes_before=store.numel() * store.element_size(),
+                    bytes_before=store.numel() * store.element_size() + beside,
                     order=number,
                 )
             yield stage
@@ -201,15 +206,21 @@ def _pick(
 
 
 def _learn_alone(
-    algorithm: Algorithm, station: Station, see: Callable[[Tensor], Streams], index: Tensor
+    row: Row,
+    station: Station,
+    see: Callable[[Tensor], Streams],
+    closed: fast.Alone,
+    index: Tensor,
 ) -> Losses:
     ins = see(index)
+    if (losses := closed.update(ins)) is not None:
+        return losses
     outs = station.forward(ins)
-    return _summed(station, station.update(algorithm, ins, outs))
+    return _summed(station, station.update(row.algorithm, ins, outs))
 
 
 def backprop(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
-    """End-to-end backprop through the same cells: the readout's cross-entropy, no wall."""
+    """End-to-end backprop through the same cells: the readout's loss, no wall."""
     if row.readout is None:
         raise BadInput("the schedule backprop trains on a linear readout's loss: give the row one")
     head, algorithm = row.readout, row.algorithm
@@ -223,7 +234,7 @@ def backprop(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
             answered.append(rows)
         linear = row.linear()
         assert linear is not None
-        loss = cross_entropy(linear(linear.features(answered)), y[index])
+        loss = linear.task.loss(linear(linear.features(answered)), y[index])
         optimizers = [o for station in row.everyone for o in station.optimizers.values()]
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)

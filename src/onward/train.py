@@ -1,7 +1,7 @@
 """``fit``: train a row of cells on a data set from Python, with the record of what it did."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,10 +16,12 @@ from .local import Algorithm
 from .optimizers import Maker, RateSchedule, adamw, constant
 from .plan import Machine, Plan, Training
 from .progress import Progress
+from .readouts import LinearReadout, strangeness
 from .record import SCHEMA, Record, empty_curves
-from .row import Row, build_row
+from .row import Head, Row, build_row
 from .run import Run, now
 from .schedules import Schedule, simultaneous
+from .tasks import WRONG, Task, suited
 
 LOCAL = "local.json"
 """What only this machine needs to know of a run: where its data lie. A file beside the record."""
@@ -34,21 +36,30 @@ class Trained:
 
     @property
     def test_error(self) -> dict[str, Any]:
-        """Last epoch's error on the test set as a fraction, by readout."""
+        """Last epoch's error on the test set as a fraction, by readout (``evaluate.measure``)."""
         return dict(self.record["test_error"] or {})
 
     def scores(self, x: Tensor) -> Tensor:
         """Class scores of new samples, from the linear readout where there is one.
 
         x [B, *D] -> [B, K]; the largest wins. Else the goodness of every label, summed over the
-        row's counted cells.
+        row's counted cells. [B, 1], a standardised number, where the data have numbers to predict.
         """
         found = evaluate.judge(self.row, x).scores(self.row, len(self.row.stations))
         return found.get("linear", found.get("goodness", torch.empty(0)))
 
     def predict(self, x: Tensor) -> Tensor:
-        """Classes of new samples.  x [B, *D] -> [B]."""
-        return self.scores(x).argmax(1)
+        """Classes of new samples, or numbers in the targets' own units.  x [B, *D] -> [B]."""
+        return self.row.task.answer(self.scores(x))
+
+    def strangeness(self, x: Tensor) -> Tensor:
+        """How unlike its training samples the row finds new ones, the larger the stranger.
+
+        x [B, *D] -> [B], any real numbers. Raises BadInput for cells that restore nothing.
+        """
+        each = evaluate.judge(replace(self.row, detects=True), x).restoring
+        assert each is not None
+        return strangeness(each)
 
 
 _DEFAULT = adamw()
@@ -65,6 +76,8 @@ def fit(
     readout: Maker | None = _DEFAULT,
     read: Sequence[int] | None = None,
     counted: Sequence[int] | None = None,
+    head: Head = LinearReadout,
+    task: Task | None = None,
     schedule: Schedule = simultaneous,
     rate: RateSchedule = constant,
     evaluate_every: int = 1,
@@ -73,6 +86,7 @@ def fit(
     device: Literal["auto", "cpu", "cuda"] = "auto",
     precision: Literal["fp32", "bf16"] = "fp32",
     threads: int | None = None,
+    fast: Literal["auto", "off"] = "auto",
     out: str | Path | None = None,
     resume: bool = False,
     progress: Progress | None = None,
@@ -81,9 +95,12 @@ def fit(
 
     ``optimizer`` makes each cell's optimiser and ``readout`` the readout's (AdamW at 1e-3 for
     both; ``readout=None`` for no linear readout); ``read`` are the cells that it reads,
-    ``counted`` those that count when every label is tried (both: all but the first). ``epochs``
+    ``counted`` those that count when every label is tried (both: all but the first); ``head``
+    makes the readout itself (:func:`onward.build_row`), and ``task`` is what it is to answer: by
+    default what ``head`` gave it, or else the classes, or numbers, that the data have. ``epochs``
     passes of batches of ``batch`` samples, per stage of the schedule; ``rate`` maps (epoch, epochs)
-    to a multiplier of every learning rate.
+    to a multiplier of every learning rate. ``fast="off"`` keeps to autograd where closed forms
+    would give the same numbers to rounding (fast.py).
     ``seed`` decides batch order and negatives; initial weights are the cells' own. With ``out`` a
     folder is left (docs/record.md), and with ``resume=True`` an interrupted run there goes on.
 
@@ -117,9 +134,14 @@ def fit(
         readout=readout,
         read=read,
         counted=counted,
+        head=head,
     )
+    linear = row.linear()
+    if linear is not None and (task is not None or linear.task.target != data.target):
+        linear.task = task or suited(data.target, data.train.y)
     training = Training(epochs, batch, rate, evaluate_every, checkpoint_every)
-    plan, machine = Plan(row, schedule, training), Machine(device, precision, threads)
+    plan = Plan(row, schedule, training)
+    machine = Machine(device, precision, threads, fast)
     folder = None if out is None else Path(out)
     result = new_record(plan, data, machine, seed, settings)
     run = Run(plan, data, machine, result, folder, progress)
@@ -149,6 +171,8 @@ def new_record(
     inputs = [_entering(row.algorithm, data), *sizes[:-1]]
     readouts = ["goodness"] if row.algorithm.candidates else []
     readouts += ["linear"] if row.readout is not None else []
+    readouts += ["reconstruction"] if row.detects else []
+    measured = evaluate.measure(row)
     device = machine.resolve()
     schedule = getattr(plan.schedule, "func", plan.schedule)  # the one inside a partial
     return {
@@ -163,7 +187,7 @@ def new_record(
         "settings": settings,
         "seed": seed,
         "data": data.describe(),
-        "machine": meter.machine(device, machine.precision),
+        "machine": meter.machine(device, machine.precision, machine.fast),
         "versions": meter.versions(),
         "commit": meter.commit(),
         "parameters": {
@@ -191,6 +215,8 @@ def new_record(
         },
         "started": now(),
         "ended": None,
+        # Said only where it is another one, as in every record from before there was a choice.
+        **({"measure": measured} if measured != WRONG else {}),
     }
 
 

@@ -21,7 +21,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from .autoencoder import AutoEncoder
 from .conv_autoencoder import ConvAutoEncoder
 from .lengths import Normalise
-from .reconstruction import distance, restored, uniform_
+from .reconstruction import as_target, distance, restored, uniform_
 
 
 class Adversarial(nn.Module):
@@ -85,28 +85,29 @@ class Adversarial(nn.Module):
 
     def loss(self, x: Tensor, z: Tensor | None = None, target: Tensor | None = None) -> Tensor:
         """The generator's loss, with the critic as it is."""
-        seen, _, answer = self.generator.answer(x, z)
-        return self._fooling(answer, seen if target is None else target)
+        seen, z, answer = self.generator.answer(x, z)
+        return self._fooling(answer, as_target(target, seen, answer), z)
 
     def losses(
         self, x: Tensor, z: Tensor | None = None, target: Tensor | None = None
     ) -> Iterator[tuple[str, Tensor]]:
         """The critic's loss; once it has stepped, the generator's."""
-        seen, _, answer = self.generator.answer(x, z)
-        wanted = seen if target is None else target
+        seen, z, answer = self.generator.answer(x, z)
+        wanted = as_target(target, seen, answer)
         fake = restored(self.generator.kind, answer.detach())
         yield "critic", _says(self.critic(wanted), True) + _says(self.critic(fake), False)
-        yield "generator", self._fooling(answer, wanted)
+        yield "generator", self._fooling(answer, wanted, z)
 
-    def _fooling(self, answer: Tensor, wanted: Tensor) -> Tensor:
+    def _fooling(self, answer: Tensor, wanted: Tensor, z: Tensor) -> Tensor:
         """L_G; the critic's weights are constants, so that no gradient is computed for them."""
         fixed = {name: p.detach() for name, p in self.critic.named_parameters()}
         fake = restored(self.generator.kind, answer)
         loss = _says(functional_call(self.critic, fixed, (fake,)), True)
         if self.weight:
-            loss = loss + self.weight * distance(
-                self.generator.kind, answer, wanted.view_as(answer)
-            )
+            own = distance(self.generator.kind, answer, wanted)
+            if self.generator.l1:
+                own = own + self.generator.l1 * z.abs().mean()
+            loss = loss + self.weight * own
         return loss
 
 

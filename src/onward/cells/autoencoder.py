@@ -25,6 +25,7 @@ from .lengths import Normalise, layer_norm
 from .noise import Corruption
 from .reconstruction import (
     LossName,
+    as_target,
     check_loss,
     distance,
     find_activation,
@@ -40,8 +41,9 @@ class AutoEncoder(nn.Module):
     ``noise`` corrupts what the encoder sees in training, never the target; ``sparsity`` acts on
     the latent in training; ``l1`` >= 0 weighs its mean absolute value; ``loss`` is "mse", or "bce"
     for targets in [0, 1] with ``normalise=unchanged``. ``restores`` is how many numbers the decoder
-    makes where the target is not the cell's own input. Weights and biases are uniform within
-    1/sqrt(fan-in), drawn from ``rng`` (torch's global generator where none is given).
+    makes where the target is not the cell's own input; ``bias`` is the encoder's. Weights and
+    biases are uniform within 1/sqrt(fan-in), drawn from ``rng`` (torch's global generator where
+    none is given).
 
     >>> cell = AutoEncoder(784, 100)
     >>> x = torch.rand(3, 1, 28, 28)
@@ -60,6 +62,7 @@ class AutoEncoder(nn.Module):
         sparsity: Sparsity | None = None,
         l1: float = 0.0,
         tied: bool = False,
+        bias: bool = True,
         loss: LossName = "mse",
         restores: int | None = None,
         rng: Generator | None = None,
@@ -73,7 +76,7 @@ class AutoEncoder(nn.Module):
             )
         self.normalise, self.noise, self.sparsity = normalise, noise, sparsity
         self.l1, self.kind, self._activation = l1, loss, find_activation(activation)
-        self.encoder = nn.Linear(inputs, outputs)
+        self.encoder = nn.Linear(inputs, outputs, bias=bias)
         uniform_(self.encoder, rng)
         self.decoder = None if tied else nn.Linear(outputs, restores or inputs)
         self.bias = nn.Parameter(torch.zeros(inputs)) if tied else None  # of the tied decoder
@@ -126,7 +129,7 @@ class AutoEncoder(nn.Module):
         noise then costs one pass. ``target`` [B, *] stands in for the cell's own input.
         """
         seen, z, answer = self.answer(x, z)
-        loss = distance(self.kind, answer, seen if target is None else target.flatten(1))
+        loss = distance(self.kind, answer, as_target(target, seen, answer))
         return loss + self.l1 * z.abs().mean() if self.l1 else loss
 
     def answer(self, x: Tensor, z: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:

@@ -23,6 +23,7 @@ from .lengths import Normalise, layer_norm
 from .noise import Corruption
 from .reconstruction import (
     LossName,
+    as_target,
     check_loss,
     distance,
     find_activation,
@@ -113,7 +114,7 @@ class ConvAutoEncoder(nn.Module):
     def loss(self, x: Tensor, z: Tensor | None = None, target: Tensor | None = None) -> Tensor:
         """How badly x [B, C, H, W] is restored, a scalar; arguments as for the dense cell."""
         seen, z, answer = self.answer(x, z)
-        loss = distance(self.kind, answer, seen if target is None else target)
+        loss = distance(self.kind, answer, as_target(target, seen, answer))
         return loss + self.l1 * z.abs().mean() if self.l1 else loss
 
     def answer(self, x: Tensor, z: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:

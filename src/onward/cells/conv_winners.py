@@ -28,7 +28,7 @@ from torch.nn.functional import max_pool2d, pad
 
 from .conv_autoencoder import as_images, check_kernel, image_shape
 from .lengths import Normalise, layer_norm
-from .reconstruction import uniform_
+from .reconstruction import as_target, uniform_
 from .sparsity import share
 
 
@@ -115,7 +115,7 @@ class ConvWinners(nn.Module):
         sample, row, column = self._winners(seen)  # each [k, M], k winners a map
         value = self._activities(seen, sample, row, column)
         restored = self._restore(value, seen.shape, sample, row, column)
-        return (restored - (seen if target is None else target)).square().mean()
+        return (restored - as_target(target, seen, restored)).square().mean()
 
     def losses(
         self, x: Tensor, z: Tensor | None = None, target: Tensor | None = None

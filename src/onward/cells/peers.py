@@ -36,7 +36,10 @@ class PeerNorm(nn.Module):
 
     def forward(self, h: Tensor, drive: Tensor) -> Tensor:
         """h [N, F] of the positives, drive [F] or [1, F] their mean drive -> a scalar loss."""
-        with torch.no_grad():
-            self.means.lerp_(h.to(self.means.dtype).mean(0), 1 - self.decay)
-            push = self.means - self.means.mean()  # m is moved first, then used
-        return self.strength * (push * drive).sum()
+        return self.strength * (self.push(h) * drive).sum()
+
+    @torch.no_grad()
+    def push(self, h: Tensor) -> Tensor:
+        """m_j - mean m [F], from running means that h [N, F] has moved: first moved, then used."""
+        self.means.lerp_(h.to(self.means.dtype).mean(0), 1 - self.decay)
+        return self.means - self.means.mean()

@@ -11,12 +11,23 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from ..errors import BadInput, nearest
-from .lengths import Normalise, unchanged
+from .lengths import Normalise, layer_norm, unchanged
 
 LossName = Literal["mse", "bce"]
 
+
+def _normed_relu(drive: Tensor) -> Tensor:
+    """max(0, LN(drive) - 1): units that stand out by a standard deviation among those of a sample.
+
+    About one in six is active, whatever the sample, so that a cell can't copy its input through all
+    of its units: of plain dense auto-encoders only those with it beat their random control.
+    """
+    return torch.relu(layer_norm(drive) - 1)
+
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
+    "normed_relu": _normed_relu,
     "leaky_relu": lambda x: nn.functional.leaky_relu(x, 0.1),
     "gelu": nn.functional.gelu,
     "tanh": torch.tanh,
@@ -44,6 +55,21 @@ def check_loss(loss: str, normalise: Normalise, own_target: bool) -> None:
             "the loss bce wants a target in [0, 1], and this cell restores its normalised input: "
             "take loss=mse, or normalise=unchanged for a first cell on pixels"
         )
+
+
+def as_target(target: Tensor | None, seen: Tensor, answer: Tensor) -> Tensor:
+    """What an answer [B, *D] is held against: the target in its shape, or what the cell sees.
+
+    Refused where the numbers of a sample are not as many: they would be broadcast.
+    """
+    wanted = seen if target is None else target
+    if wanted[0].numel() != answer[0].numel():
+        raise BadInput(
+            f"a cell that restores {tuple(answer.shape[1:])} was given a target of "
+            f"{tuple(wanted.shape[1:])}: build it with restores= for that shape, or take "
+            'target="own"'
+        )
+    return wanted.reshape(answer.shape)
 
 
 def distance(loss: LossName, answer: Tensor, wanted: Tensor) -> Tensor:

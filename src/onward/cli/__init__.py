@@ -79,7 +79,7 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     evaluate = verb("eval", "test errors of a trained run, on its own or other labelled data")
     evaluate.add_argument("folder", metavar="DIR", type=Path)
     evaluate.add_argument("--data", metavar="PATH", help="folder or .npz; else the run's own")
-    predict = verb("predict", "labels and scores for new inputs")
+    predict = verb("predict", "labels, numbers or strangeness of new inputs")
     predict.add_argument("folder", metavar="DIR", type=Path)
     predict.add_argument("input", metavar="INPUT", help=".npy, .npz, an image or a folder of them")
     predict.add_argument("--format", type=_one_of("csv", "json"), default="csv", metavar="csv|json")

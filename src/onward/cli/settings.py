@@ -26,6 +26,7 @@ OWN: dict[str, tuple[Any, Any, str]] = {
     "device": (Literal["auto", "cpu", "cuda"], "auto", "where to compute"),
     "precision": (Literal["fp32", "bf16"], "fp32", "of matrix products; weights are fp32"),
     "threads": (int | None, None, "threads of the processor to use"),
+    "fast": (Literal["auto", "off"], "auto", "closed forms where they apply, or autograd only"),
 }
 """Flags that every recipe has: name -> type, default, meaning."""
 

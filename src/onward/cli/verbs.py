@@ -1,9 +1,6 @@
 """What each verb of the command does. One function a verb; each returns the exit code."""
 
 import argparse
-import csv
-import io
-import json
 import sys
 import traceback
 from collections.abc import Callable
@@ -83,7 +80,7 @@ def run(given: argparse.Namespace) -> int:
     from ..progress import progress_for
     from ..recipes import running
 
-    machine = Machine(flags.device, flags.precision, flags.threads)
+    machine = Machine(flags.device, flags.precision, flags.threads, flags.fast)
 
     def train() -> None:
         running.start(
@@ -204,55 +201,40 @@ def eval(given: argparse.Namespace) -> int:
 
     opened = running.open_run(given.folder)
     dataset = running.run_data(given.folder, opened.record, given.data)
-    wanted, came = tuple(opened.record["data"]["shape"]), dataset.shape
-    if wanted != came or dataset.classes > opened.record["data"]["classes"]:
+    about = opened.record["data"]
+    wanted, came = tuple(about["shape"]), dataset.shape
+    if dataset.target != about.get("target", "classes"):
         raise BadInput(
-            f"the run was trained on samples {wanted} of {opened.record['data']['classes']} "
+            f"the run was trained to predict {about.get('target', 'classes')}, and {dataset.name} "
+            f"has {dataset.target}: name other --data"
+        )
+    if wanted != came or dataset.classes > about["classes"]:
+        raise BadInput(
+            f"the run was trained on samples {wanted} of {about['classes']} "
             f"classes, and {dataset.name} has {came} of {dataset.classes}: name other --data"
         )
+    kind = _kind(opened.record)
     found = evaluate.errors(opened.plan.row, dataset.test.x, dataset.test.y)
     print(f"{dataset.name}, {len(dataset.test):,} test samples, epoch {opened.record['epochs']}")
     for name, value in found.items():
         if isinstance(value, list):
             for cell, error in zip(opened.record["cells"], value, strict=True):
-                print(f"  {cell['name']:<10} alone  {100 * error:6.2f} % error")
+                print(f"  {cell['name']:<10} alone  {_percent(error):>6} % error{kind}")
         else:
-            print(f"  {name:<17} {100 * value:6.2f} % error")
+            print(f"  {name:<17} {_percent(value):>6} % error{kind}")
     return 0
 
 
 def predict(given: argparse.Namespace) -> int:
-    """Labels and scores for new inputs, as CSV or JSON."""
-    from .. import evaluate
+    """Labels and scores, numbers or strangeness of new inputs, as CSV or JSON."""
     from ..files import write_atomically
     from ..inputs import read_inputs
     from ..recipes import running
+    from .predictions import predictions
 
     opened = running.open_run(given.folder)
-    about = opened.record["data"]
-    names, x = read_inputs(given.input, tuple(about["shape"]))
-    row = opened.plan.row
-    found = evaluate.judge(row, x, labels=given.readout == "goodness").scores(
-        row, len(row.stations)
-    )
-    readout = given.readout or next(iter(found), "none")
-    if readout not in found:
-        raise BadInput(f"this run has no readout {readout}: it has {', '.join(found) or 'none'}")
-    scores = found[readout].tolist()
-    labels = [about["label_names"][max(range(len(s)), key=s.__getitem__)] for s in scores]
-    if given.format == "json":
-        rows = [
-            {"input": n, "label": label, "scores": dict(zip(about["label_names"], s, strict=True))}
-            for n, label, s in zip(names, labels, scores, strict=True)
-        ]
-        text = json.dumps({"readout": readout, "predictions": rows}, indent=1) + "\n"
-    else:
-        lines = io.StringIO()
-        writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow(["input", "label", *(f"score {n}" for n in about["label_names"])])
-        for n, label, s in zip(names, labels, scores, strict=True):
-            writer.writerow([n, label, *(f"{value:.6g}" for value in s)])
-        text = lines.getvalue()
+    names, x = read_inputs(given.input, tuple(opened.record["data"]["shape"]))
+    text = predictions(opened, names, x, given.readout, given.format)
     if given.out is None:
         sys.stdout.write(text)
     else:
@@ -335,11 +317,21 @@ def _say_result(folder: Path) -> None:
     for place in (folder, *companions(folder)):
         record = read(place)
         errors = record["test_error"] or {}
-        shown = [f"{k} {100 * v:.2f} %" for k, v in errors.items() if not isinstance(v, list)]
+        shown = [f"{k} {_percent(v)} %" for k, v in errors.items() if not isinstance(v, list)]
         seconds = record["cost"]["train_seconds"]
         name = f"{record['recipe']} on {record['data']['name']}"
         name += "" if place == folder else f", {place.name}"
-        print(f"{name:<36} test error  {', '.join(shown):<34} {seconds:.1f} s of training")
+        said = ", ".join(shown) + _kind(record)
+        print(f"{name:<36} test error  {said:<34} {seconds:.1f} s of training")
     if read(folder).get("part", "readout") != "readout":
         print(f"for the next site: {folder / 'latents.safetensors'}")
     print(f"report: {folder / 'report.html'}")
+
+
+def _percent(error: float | None) -> str:
+    return "none" if error is None else f"{100 * error:.2f}"
+
+
+def _kind(record: dict[str, Any]) -> str:
+    """What the errors of a run are, where it is not the share of wrong answers."""
+    return f" ({record['measure']})" if "measure" in record else ""

@@ -4,14 +4,18 @@
 |---|---|---|
 | `digits` | (1, 8, 8), scikit-learn's | 1,197 / 300 / 300, stratified, a fixed permutation |
 | `synthetic` | (1, 8, 8), made | 600 / 200 / 200 |
+| `diabetes` | (10,), scikit-learn's, a number to predict | 294 / 74 / 74, a fixed permutation |
+| `cancer` | (30,), scikit-learn's, two classes | 379 / 95 / 95, stratified, a fixed permutation |
 | `mnist`, `fashion_mnist` | (1, 28, 28) | first 50,000, last 10,000 of the training file / 10,000 |
 | `cifar10` | (3, 32, 32) | first 45,000, last 5,000 of the training files / 10,000 |
 | an .npz file | as saved | as saved; without a validation split the last sixth of train |
 
-The official test set is always the test split, whole and in its order. Pixels are in [0, 1].
+The official test set is always the test split, whole and in its order. Pixels are in [0, 1];
+features of tables are in the units they were measured in.
 Nothing is downloaded at import, and nothing is ever unpickled.
 
-Shapes: x [N, *shape] float32, y [N] int64; images are (C, H, W).
+Shapes: x [N, *shape] float32, y [N] int64, or float32 where it is a number to predict; images are
+(C, H, W), rows of a table (D,).
 """
 
 import os
@@ -67,11 +71,12 @@ def load(name: str = "digits", path: str | Path | None = None) -> Dataset:
 def catalogue() -> list[dict[str, object]]:
     """All named data sets, and where each would come from now; nothing is read or downloaded.
 
-    Each row has `name`, `what` (a line of text), `shape` (of one sample), `classes`, `sizes`
-    (samples by split) and `source`: `embedded`, `made`, `folder PATH`, `cache` or `download`.
+    Each row has `name`, `what` (a line of text), `shape` (of one sample), `classes` (1 where a
+    number is to be predicted), `sizes` (samples by split) and `source`: `embedded`, `made`,
+    `folder PATH`, `cache` or `download`.
 
     >>> [row["name"] for row in catalogue()]
-    ['digits', 'synthetic', 'mnist', 'fashion_mnist', 'cifar10']
+    ['digits', 'synthetic', 'diabetes', 'cancer', 'mnist', 'fashion_mnist', 'cifar10']
     """
     return [
         {
@@ -119,10 +124,11 @@ def verify(name: str, path: str | Path | None = None) -> str:
     data = load(name, path)
     where = _source(name) if path is None else f"{data.origin} {path}"
     note = f"; note: {data.note}" if data.note else ""
+    what = f"{data.classes} classes" if data.target == "classes" else "a number to predict"
     return (
         f"{data.name}: {len(data.train):,} train, {len(data.validation):,} validation, "
-        f"{len(data.test):,} test of shape {' x '.join(map(str, data.shape))}, {data.classes} "
-        f"classes; {where}; {checked}; fingerprint {data.fingerprint()[:12]}{note}"
+        f"{len(data.test):,} test of shape {' x '.join(map(str, data.shape))}, {what}; "
+        f"{where}; {checked}; fingerprint {data.fingerprint()[:12]}{note}"
     )
 
 
@@ -137,11 +143,13 @@ def _source(name: str) -> str:
 def _built_in(name: str) -> Dataset:
     row = SETS[name]
     samples = row.train + row.validation + row.test
-    x, y = builtin.synthetic(samples) if name == "synthetic" else builtin.digits()
+    x, y = builtin.MAKERS[name](samples)
     ends = (0, row.train, row.train + row.validation, samples)
     train, validation, test = (_split(x[start:end], y[start:end]) for start, end in pairwise(ends))
     return Dataset(
-        name, train, validation, test, row.classes, row.label_names, origin=_source(name)
+        *(name, train, validation, test, row.classes, row.label_names),
+        origin=_source(name),
+        target=row.target,
     )
 
 
@@ -181,6 +189,28 @@ def _from_npz(path: Path) -> Dataset:
         raise BadInput(
             f"{path}: one training sample cannot be split; save more, or x_validation too"
         )
+    numbers = y.dtype.kind == "f"
+    if numbers and not np.ptp(y) > 0:
+        raise BadInput(
+            f"{path}: y_train is {y[0]:g} in all samples, wanted numbers that differ; save what is "
+            "to be predicted"
+        )
+    classes = 1 if numbers else _classes(splits, path)
+    if "validation" not in splits:
+        kept = len(x) - max(1, len(x) // 6)
+        splits |= {"train": (x[:kept], y[:kept]), "validation": (x[kept:], y[kept:])}
+    train, validation, test = (_split(*splits[key]) for key in ("train", "validation", "test"))
+    names = ("value",) if numbers else tuple(str(label) for label in range(classes))
+    return Dataset(
+        *(path.stem, train, validation, test, classes, names),
+        origin="file",
+        target="numbers" if numbers else "classes",
+    )
+
+
+def _classes(splits: dict[str, tuple[NDArray[Any], NDArray[Any]]], path: Path) -> int:
+    """How many classes the labels of an .npz file number."""
+    y = splits["train"][1]
     classes = int(y.max()) + 1
     if not 2 <= classes <= max(2, len(y)):
         raise BadInput(
@@ -189,12 +219,7 @@ def _from_npz(path: Path) -> Dataset:
         )
     for split, (_, labels) in splits.items():
         formats.check_labels(labels, classes, f"{path}: y_{split}")
-    if "validation" not in splits:
-        kept = len(x) - max(1, len(x) // 6)
-        splits |= {"train": (x[:kept], y[:kept]), "validation": (x[kept:], y[kept:])}
-    train, validation, test = (_split(*splits[key]) for key in ("train", "validation", "test"))
-    names = tuple(str(label) for label in range(classes))
-    return Dataset(path.stem, train, validation, test, classes, names, origin="file")
+    return classes
 
 
 def _split(x: NDArray[Any], y: NDArray[Any]) -> Split:
@@ -202,4 +227,5 @@ def _split(x: NDArray[Any], y: NDArray[Any]) -> Split:
     samples = torch.from_numpy(np.ascontiguousarray(x))
     if samples.dtype == torch.uint8:
         samples = samples.to(torch.float32).div_(255)
-    return Split(samples, torch.from_numpy(y.astype(np.int64)))
+    kind = np.float32 if y.dtype.kind == "f" else np.int64
+    return Split(samples, torch.from_numpy(y.astype(kind)))

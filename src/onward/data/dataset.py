@@ -1,10 +1,11 @@
-"""What every data set looks like once it is loaded: three splits of samples and labels.
+"""What every data set looks like once it is loaded: three splits of samples and targets.
 
 Shapes: N samples of `shape`; images are (C, H, W), rows of features are (D,).
 """
 
 import hashlib
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,7 +15,9 @@ _ROWS_AT_A_TIME = 4096
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Samples and their labels: x [N, *shape] float32, y [N] int64 in 0..classes-1.
+    """Samples and what is to be said of them: x [N, *shape] float32, y [N].
+
+    y is int64 in 0..classes-1, or, where the data set's ``target`` is "numbers", float32.
 
     >>> len(Split(torch.zeros(5, 1, 8, 8), torch.zeros(5, dtype=torch.int64)))
     5
@@ -34,7 +37,8 @@ class Dataset:
     `origin` is `embedded` (comes with a dependency), `made` (computed on the spot), `folder`
     (local files in the original layout), `download` (fetched once, then cached) or `file` (an
     .npz file). `note` is one line a reader of the results ought to know, such as "re-coded as
-    JPEG".
+    JPEG". `target` is what y holds: classes, named by `label_names`, or numbers to predict; then
+    `classes` is 1 and the one label name is that of the quantity.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Dataset:
     label_names: tuple[str, ...]
     origin: str
     note: str | None = None
+    target: Literal["classes", "numbers"] = "classes"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -68,6 +73,8 @@ class Dataset:
 
     def describe(self) -> dict[str, object]:
         """The `data` object of a run's record (docs/record.md), ready for JSON."""
+        # Said only where it is not classes, as in every record from before there was a choice.
+        target = {} if self.target == "classes" else {"target": self.target}
         return {
             "name": self.name,
             "shape": list(self.shape),
@@ -79,4 +86,5 @@ class Dataset:
             "label_names": list(self.label_names),
             "note": self.note,
             "fingerprint": self.fingerprint(),
+            **target,
         }

@@ -19,7 +19,7 @@ from typing import IO, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from onward.errors import BadInput
+from onward.errors import BadInput, not_finite
 
 Bytes = NDArray[np.uint8]
 
@@ -102,16 +102,18 @@ def check_labels(labels: NDArray[Any], classes: int, source: str) -> None:
         )
 
 
-def read_npz(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]:
+def read_npz(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[Any]]]:
     """The splits of an .npz file: `train`, `test` and, if the file has it, `validation`.
 
     Wanted keys: x_train, y_train, x_test, y_test, and perhaps x_validation with y_validation.
     x is floats, kept as they are, or uint8, divided by 255; [N, D] and [N, C, H, W] stay,
     [N, H, W] becomes [N, 1, H, W], and [N, H, W, C] with C in 1, 3, 4 becomes [N, C, H, W]
-    (where the axis after N could be channels too, it is taken for them). y is integers [N].
+    (where the axis after N could be channels too, it is taken for them). y is [N]: integers are
+    classes, floats are numbers to predict, and come out as int64 and float32.
 
     Raises `BadInput` for a file that is no zip, a missing key, pickled objects, no samples,
-    other ranks or types, NaN or infinity, negative labels, and splits that do not fit together.
+    other ranks or types, missing values (NaN), infinity, negative labels, and splits that do not
+    fit together.
     """
     if not zipfile.is_zipfile(path):
         raise BadInput(f"{path} is not an .npz file (no zip archive); write it with numpy.savez")
@@ -129,15 +131,21 @@ def read_npz(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[np.int6
         read = {}
         for split in splits:
             x = _samples(_member(archive, f"x_{split}", path), f"{path}: x_{split}")
-            y = _labels(_member(archive, f"y_{split}", path), f"{path}: y_{split}")
+            y = _targets(_member(archive, f"y_{split}", path), f"{path}: y_{split}")
             if len(x) != len(y):
                 raise BadInput(
                     f"{path}: x_{split} has {len(x):,} samples but y_{split} has {len(y):,} "
                     "labels; save one label a sample"
                 )
             read[split] = (x, y)
-    shape = read["train"][0].shape[1:]
-    for split, (x, _) in read.items():
+    shape, kind = read["train"][0].shape[1:], read["train"][1].dtype
+    for split, (x, y) in read.items():
+        if y.dtype != kind:
+            said = {"i": "classes (integers)", "f": "numbers (floats)"}
+            raise BadInput(
+                f"{path}: y_{split} holds {said[y.dtype.kind]} and y_train {said[kind.kind]}; save "
+                "integers for classes or floats for numbers to predict, the same in all splits"
+            )
         if x.shape[1:] != shape:
             raise BadInput(
                 f"{path}: a sample of x_{split} is {_times(x.shape[1:])}, one of x_train is "
@@ -196,10 +204,9 @@ def _samples(array: NDArray[Any], source: str) -> NDArray[np.float32]:
     if array.dtype == np.uint8:
         x /= np.float32(255)
     elif not np.isfinite(x).all():
-        row = int(np.argmin(np.isfinite(x).reshape(len(x), -1).all(axis=1)))
         raise BadInput(
-            f"{source} has NaN or infinity (first in sample {row}), wanted finite float32 "
-            "numbers; clean it"
+            f"{source} has NaN or infinity ({not_finite(x, 'sample')}), wanted finite float32 "
+            "numbers; missing values are not filled in: fill or drop them"
         )
     if x.ndim == 3:
         return x[:, None]
@@ -208,19 +215,30 @@ def _samples(array: NDArray[Any], source: str) -> NDArray[np.float32]:
     return x
 
 
-def _labels(array: NDArray[Any], source: str) -> NDArray[np.int64]:
-    if array.dtype.kind not in "iu":
+def _targets(array: NDArray[Any], source: str) -> NDArray[Any]:
+    """Classes as int64, numbers as float32."""
+    if array.dtype.kind not in "iuf":
         raise BadInput(
-            f"{source} is {array.dtype}, wanted integers; convert it with astype('int64')"
+            f"{source} is {array.dtype}, wanted integers (classes) or floats (numbers to "
+            "predict); convert it with astype('int64') or astype('float32')"
         )
     if array.ndim != 1:
         raise BadInput(
-            f"{source} has shape {list(array.shape)}, wanted [N], one class number a sample; "
-            "flatten it or take argmax"
+            f"{source} has shape {list(array.shape)}, wanted [N], one class number or one number "
+            "to predict a sample; flatten it or take argmax"
         )
     if not array.size:
         raise BadInput(f"{source} is empty, wanted labels")
-    return array.astype(np.int64)
+    if array.dtype.kind != "f":
+        return array.astype(np.int64)
+    with np.errstate(over="ignore"):  # too large for float32 shows as infinity just below
+        y = array.astype(np.float32)
+    if not np.isfinite(y).all():
+        raise BadInput(
+            f"{source} has NaN or infinity ({not_finite(y, 'sample')}), wanted a finite float32 "
+            "number a sample; drop the samples whose target is missing"
+        )
+    return y
 
 
 def _archived(path: Path, counts: dict[str, int]) -> dict[str, Bytes]:

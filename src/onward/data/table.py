@@ -1,10 +1,11 @@
 """The table of named data sets: sizes, class names, files, and the official md5 sums.
 
-Shapes are those of one sample, (C, H, W).
+Shapes are those of one sample, (C, H, W) for images, (D,) for rows of features.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from onward.data.formats import CIFAR_ARCHIVE, CIFAR_INSIDE, CIFAR_TEST, CIFAR_TRAIN
 from onward.errors import BadInput, nearest
@@ -24,7 +25,8 @@ class Entry:
 
     `files` are the files of a local folder, `downloads` those of the official download with
     their md5 sums; both are empty for sets that need no file. `folders` are the names a
-    sub-folder with these files may have.
+    sub-folder with these files may have. `target` is what is to be predicted: one of the classes
+    `label_names`, or the number that its one entry names.
     """
 
     what: str
@@ -36,10 +38,11 @@ class Entry:
     files: tuple[str, ...] = ()
     downloads: Mapping[str, str] = field(default_factory=dict)
     folders: tuple[str, ...] = ()
+    target: Literal["classes", "numbers"] = "classes"
 
     @property
     def classes(self) -> int:
-        """How many classes there are; labels run from 0 to one less."""
+        """How many classes there are; labels run from 0 to one less. 1 for a number."""
         return len(self.label_names)
 
 
@@ -59,6 +62,23 @@ SETS: dict[str, Entry] = {
         200,
         200,
         _DIGIT_NAMES,
+    ),
+    "diabetes": Entry(
+        "a number: how far diabetes went in a year, from ten features; comes with scikit-learn",
+        (10,),
+        294,
+        74,
+        74,
+        ("progression",),
+        target="numbers",
+    ),
+    "cancer": Entry(
+        "breast cancer, malignant or benign, from thirty features; comes with scikit-learn",
+        (30,),
+        379,
+        95,
+        95,
+        ("malignant", "benign"),
     ),
     "mnist": Entry(
         "MNIST, handwritten digits",

@@ -19,6 +19,9 @@ MODULES = {
     **{f"uff-{cell}-{data}": "uff" for data in _SETS for cell in _UFF},
     "uff-wta-mnist": "uff",
     "uff-convwta-mnist": "uff",
+    "uff-anomaly-mnist": "uff_tasks",
+    "uff-regression-diabetes": "uff_tasks",
+    "uff-tabular-cancer": "uff_tasks",
 }
 """Recipe -> the file it is in."""
 

@@ -48,14 +48,18 @@ class BackpropSettings:
 
 def build(s: BackpropSettings, data: "Dataset", seed: int) -> "Plan":
     """The row that the settings describe, freshly drawn as its Forward-Forward twin is."""
+    from functools import partial
+
     from .. import schedules
     from ..algorithms import Clean
     from ..cells import Dense
     from ..cells.lengths import BY_NAME as LENGTHS
     from ..optimizers import RATE_SCHEDULES, adamw, sgd
     from ..plan import Plan, Training
+    from ..readouts import LinearReadout
     from ..row import build_row
     from ..seeds import generator
+    from ..tasks import suited
     from .limits import above_zero, at_least, zero_or_more
 
     at_least(1, cells=s.cells, width=s.width, epochs=s.epochs, batch=s.batch)
@@ -68,7 +72,10 @@ def build(s: BackpropSettings, data: "Dataset", seed: int) -> "Plan":
     cells = [Dense(a, b, normalise=LENGTHS[s.normalise], rng=rng) for a, b in pairwise(sizes)]
     makers = {"sgd": sgd(s.lr, s.momentum, s.decay), "adamw": adamw(s.lr, decay=s.decay)}
     maker = makers[s.optimizer]
-    row = build_row(cells, Clean(), maker, classes=data.classes, readout=maker, read=s.read)
+    head = partial(LinearReadout, task=suited(data.target, data.train.y))
+    row = build_row(
+        cells, Clean(), maker, classes=data.classes, readout=maker, read=s.read, head=head
+    )
     rate = RATE_SCHEDULES[s.rate]
     training = Training(s.epochs, s.batch, rate, s.evaluate_every, s.checkpoint_every)
     return Plan(row, schedules.backprop, training)

@@ -76,7 +76,7 @@ def first(
     if seed < 0:
         raise BadInput(f"seed should be 0 or more, and is {seed}")
     machine.resolve()
-    dataset = data.load(settings.dataset, data_path)
+    dataset = recipe.data(settings, data.load(settings.dataset, data_path))
     about = {
         "recipe": name or recipe.name,
         "settings": dataclasses.asdict(settings),
@@ -117,7 +117,7 @@ def resume(
     recipe, settings = running.recipe_of(record, folder)
     machine, place = running.machine_of(record), data_path or local.get("data")
     if record["part"] == "cell-0":
-        dataset = data.load(settings.dataset, place)
+        dataset = recipe.data(settings, data.load(settings.dataset, place))
         about = {"recipe": record["recipe"], "settings": record["settings"]}
         about |= {"seed": record["seed"], "data": dataset.describe()}
         site = _cell_site(recipe, settings, record["seed"], 0, dataset, about)
@@ -156,7 +156,9 @@ def _site(files: Sequence[Latents], data_path: str | None, own: str | None) -> _
     plan = recipe.build(settings, running.blank(about), about["seed"])
     cells, have = len(plan.row.stations), [file.cell for file in files]
     if have == list(range(cells)):
-        return _head_site(plan, settings, files, about, data_path)
+        if plan.row.readout is None:
+            raise BadInput(f"{about['recipe']} has no readout to train")
+        return _head_site(recipe, settings, files, about, data_path)
     if len(files) > 1:
         raise BadInput(
             f"the readout wants the latents of all {cells} cells, in order, and got those of "
@@ -198,7 +200,7 @@ def _cell_site(
     whole = recipe.build(settings, source, seed)
     station = whole.row.stations[number]
     wanted, came = getattr(station.cell, "inputs", None), dataset.train.x[0].numel()
-    if wanted is not None and wanted != came:
+    if number > 0 and wanted is not None and wanted != came:
         raise BadInput(f"{station.name} takes {wanted} numbers a sample, and the file has {came}")
     row = Row([station], whole.row.algorithm, None, counted=(0,))
     schedule = partial(schedules.alone, order=number)
@@ -207,21 +209,21 @@ def _cell_site(
 
 
 def _head_site(
-    plan: Plan,
+    recipe: Recipe,
     settings: Any,
     files: Sequence[Latents],
     about: dict[str, Any],
     data_path: str | None,
 ) -> _Site:
-    row, training = plan.row, plan.training
-    if row.readout is None:
-        raise BadInput(f"{about['recipe']} has no readout to train")
-    labelled = data.load(settings.dataset, data_path)
+    labelled = recipe.data(settings, data.load(settings.dataset, data_path))
     if labelled.fingerprint() != about["data"]["fingerprint"]:
         raise BadInput(
             f"the labels are of other data than the latents ({about['data']['name']}): their "
             "fingerprints differ. Name the original with --data PATH"
         )
+    # Built on the labels: a readout of a number keeps their mean and spread.
+    plan = recipe.build(settings, labelled, about["seed"])
+    row = plan.row
     head = row.linear()
     assert head is not None
     chosen = [files[i] for i in head.read]
@@ -244,7 +246,7 @@ def _head_site(
     beside = Station("latents", Untouched(sum(widths)), {})
     single = Row([beside], Clean(), row.readout, counted=(0,))
     schedule = partial(schedules.frozen, order=len(row.stations))
-    return _Site(HEAD, Plan(single, schedule, training), dataset, about)
+    return _Site(HEAD, Plan(single, schedule, plan.training), dataset, about)
 
 
 def _each(widths: Sequence[int], normalise: Normalise, x: Tensor) -> Tensor:

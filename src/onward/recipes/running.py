@@ -59,7 +59,7 @@ def start(
         raise BadInput(f"seed should be 0 or more, and is {seed}")
     machine.resolve()
     own_file = data_path is not None and Path(data_path).suffix.lower() == ".npz"
-    dataset = data.load(settings.dataset, data_path)
+    dataset = recipe.data(settings, data.load(settings.dataset, data_path))
     plan = recipe.build(settings, dataset, seed)
     # A file of one's own is its own name; which named set it replaced does not matter.
     named = {"dataset": recipe.defaults.dataset} if own_file else {}
@@ -291,11 +291,12 @@ def _refuse_foreign(saved: checkpoint.Saved, record: Record) -> None:
         )
 
 
-def machine_of(record: Record) -> Machine:
+def machine_of(record: Mapping[str, Any]) -> Machine:
     """The machine settings of a run, for one like it."""
     device = "cpu" if record["machine"]["device"] == "cpu" else "cuda"
     about = record["machine"]
-    return Machine(device, about["precision"], about["threads"])  # type: ignore[arg-type]  # checked there
+    fast = about.get("fast", "off")  # a record from before there were closed forms
+    return Machine(device, about["precision"], about["threads"], fast)  # type: ignore[arg-type]  # checked there
 
 
 def same_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
@@ -310,8 +311,13 @@ def same_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
 
 
 def run_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
-    """The run's data set by name, from ``data_path`` or from where the run read it."""
-    return data.load(record["settings"]["dataset"], data_path or local_of(folder).get("data"))
+    """The run's data set by name, from ``data_path`` or from where the run read it.
+
+    As the run had it: prepared, where its recipe prepares data.
+    """
+    recipe, settings = recipe_of(record, folder)
+    named = data.load(settings.dataset, data_path or local_of(folder).get("data"))
+    return recipe.data(settings, named)
 
 
 def local_of(folder: Path) -> dict[str, Any]:
@@ -340,6 +346,10 @@ def _begun_again(record: Record, plan: Plan, dataset: Dataset, machine: Machine)
 def blank(record: Mapping[str, Any]) -> Dataset:
     """Data of the right shape and no content, to rebuild cells without the data at hand."""
     about = record["data"]
-    split = data.Split(torch.zeros(2, *about["shape"]), torch.zeros(2, dtype=torch.long))
-    names = tuple(about["label_names"])
-    return Dataset(about["name"], split, split, split, about["classes"], names, about["origin"])
+    target = about.get("target", "classes")
+    y = torch.zeros(2, dtype=torch.long if target == "classes" else torch.float32)
+    split, names = data.Split(torch.zeros(2, *about["shape"]), y), tuple(about["label_names"])
+    return Dataset(
+        *(about["name"], split, split, split, about["classes"], names, about["origin"]),
+        target=target,
+    )

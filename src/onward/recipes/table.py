@@ -32,9 +32,9 @@ def table(folder: Path) -> str:
     for name in dict.fromkeys(run.recipe for run in runs):
         mine = [run for run in runs if run.recipe == name]
         reported = find(name).reported if name in NAMES else ""
-        cells = [name, _data(mine), _spread(mine, "goodness"), _spread(mine, "linear"), reported]
+        cells = [name, _data(mine), _spread(mine, "goodness"), _last(mine), reported]
         # A folder RECIPE-VARIANT holds runs of a recipe with settings of their own.
-        command = f"onward run {name}" if name in NAMES else mine[0].record["command"]
+        command = f"onward run {name}" if name in NAMES else _command(mine[0])
         lines.append("| " + " | ".join([*cells, f"`{command}`"]) + " |")
     return "\n".join(lines)
 
@@ -48,9 +48,28 @@ def insert(text: str, folder: Path) -> str:
     return text[: found.end(1)] + table(folder) + "\n" + text[found.start(2) :]
 
 
+def _command(run: Committed) -> str:
+    """How a variant is run today: its recipe's defaults may be others than when it ran."""
+    from . import running
+
+    record = run.record
+    if record["recipe"] not in NAMES:
+        return str(record["command"])
+    recipe = find(record["recipe"])
+    settings = running.settings_of(recipe, record["settings"], str(run.path))
+    return running.command(recipe, recipe.name, settings, run.seed, running.machine_of(record))
+
+
 def _data(runs: Sequence[Committed]) -> str:
     data = runs[0].record["data"]
     return f"{data['name']}, {data['train']:,} for training"
+
+
+def _last(runs: Sequence[Committed]) -> str:
+    """The linear readout's error; where errors are not of classes, what is measured instead."""
+    readout = next((r for r in ("linear", "reconstruction") if _has(runs[0], r)), "linear")
+    kind = str(runs[0].record.get("measure", ""))
+    return _spread(runs, readout) + (f", {kind}" if kind else "")
 
 
 def _spread(runs: Sequence[Committed], readout: str) -> str:

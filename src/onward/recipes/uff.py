@@ -27,7 +27,13 @@ CELLS: dict[str, dict[str, Any]] = {
     "ae": {},
     "dae": {"noise": "masking", "noise_level": 0.5},
     "cae": {"widths": [32, 64, 128]},
-    "gan": {"lr": 0.0002, "beta1": 0.5},
+    "gan": {
+        "lr": 0.0002,
+        "beta1": 0.5,
+        "reconstruction": 100.0,
+        "noise": "masking",
+        "noise_level": 0.5,
+    },
 }
 """What each kind of cell has of its own."""
 
@@ -73,7 +79,16 @@ recipes["uff-convwta-mnist"] = replace(
     recipes["uff-wta-mnist"],
     name="uff-convwta-mnist",
     twin="uff-convwta-mnist",
-    claim="Convolutional winner-take-all cells: at most 1.0 % test error.",
-    defaults=UnsupervisedSettings(cell="convwta", widths=[64, 128], kernel=5),
+    claim="A convolutional winner-take-all cell: at most 1.0 % test error.",
+    defaults=UnsupervisedSettings(
+        cell="convwta",
+        widths=[64],
+        kernel=7,
+        sparsity_level=0.2,
+        pool=6,
+        stride=3,
+        lr=0.003,
+        epochs=10,
+    ),
     reported="99.3 and more with a linear SVM (Makhzani and Frey 2015, second-hand)",
 )

@@ -3,7 +3,8 @@
 What is compared (digest UFF, A13 to A17): each kind of cell trained simultaneously and separately;
 the same cells frozen as drawn, and a readout on raw samples; backprop through the same encoders and
 readout; supervised Forward-Forward under the same two regimes, with uniform wrong labels since hard
-ones can't be had under separate training. All have as many epochs as the rows of UFF.
+ones can't be had under separate training. All have as many epochs as the rows of UFF (the best
+rows, of winner-take-all cells, as many as their controls).
 """
 
 from .tables import Row, Table
@@ -29,7 +30,7 @@ def _rows(data: str) -> list[Row]:
         Row(f"{dense}-raw", dense, {"regime": "raw"}),
         Row(f"{dense}-backprop", dense, {"regime": "backprop"}),
         Row(f"{conv}-backprop", conv, {"regime": "backprop"}),
-        Row(f"uff-gan-{data}-pure", f"uff-gan-{data}", {"adversary": 0.0}),
+        Row(f"uff-gan-{data}-pure", f"uff-gan-{data}", {"reconstruction": 0.0}),
     ]
     same = {
         "dataset": DATA[data],

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from ..schedules import Schedule
 
 
+Activation = Literal["relu", "normed_relu", "leaky_relu", "gelu", "tanh", "sigmoid", "linear"]
+
+
 @dataclass(frozen=True)
 class UnsupervisedSettings:
     """Settings of a row of unsupervised cells with a linear readout on their latents.
@@ -25,7 +28,7 @@ class UnsupervisedSettings:
         beta1: of AdamW, the share of the first moment that is kept
         decay: decoupled weight decay of the cells
         rate: how the learning rates go down over the epochs
-        samples: what the first cell sees: values as they come, or standardised by channel
+        samples: first cell sees values as they come, standardised by channel, or each layer-normed
         activation: of the latents
         noise: what the encoder's input is corrupted by in training
         noise_level: standard deviation of gaussian noise, or probability of the others
@@ -33,12 +36,14 @@ class UnsupervisedSettings:
         sparsity_level: k of k_sparse, or the share of the batch of lifetime
         l1: weight of the mean absolute latent
         tied: decoders use the encoders' weights, transposed
+        bias: dense encoders have biases
         loss: of the first cell; bce for samples in [0, 1]. Later cells always have mse
         target: what each cell restores: its own input, or the original sample
-        adversary: weight lambda of a gan cell's reconstruction; 0 for none
+        reconstruction: weight lambda of it in a gan cell, beside its adversarial loss; 0 for none
         critic: units of a gan cell's critic
         kernel: of convolutions
         pool: of convolutional cells
+        stride: of convwta's pooling; null for the same as pool
         decoder_kernel: of convwta
         read: cells that the readout reads, counted from 0; null for all
         readout_lr: learning rate of the linear readout (AdamW)
@@ -57,21 +62,23 @@ class UnsupervisedSettings:
     lr: float = 0.001
     beta1: float = 0.9
     decay: float = 0.01
-    rate: Literal["constant", "cooldown", "cosine"] = "cooldown"
-    samples: Literal["pixels", "standardised"] = "pixels"
-    activation: Literal["relu", "leaky_relu", "gelu", "tanh", "sigmoid", "linear"] = "relu"
+    rate: Literal["constant", "cooldown", "cosine"] = "cosine"
+    samples: Literal["pixels", "standardised", "layer_norm"] = "pixels"
+    activation: Activation = "relu"
     noise: Literal["none", "gaussian", "masking", "salt_and_pepper"] = "none"
     noise_level: float = 0.3
     sparsity: Literal["none", "k_sparse", "lifetime"] = "none"
     sparsity_level: float = 0.05
     l1: float = 0.0
     tied: bool = False
+    bias: bool = True
     loss: Literal["mse", "bce"] = "mse"
     target: Literal["own", "original"] = "own"
-    adversary: float = 1.0
+    reconstruction: float = 1.0
     critic: int = 500
     kernel: int = 3
     pool: int = 2
+    stride: int | None = None
     decoder_kernel: int = 11
     read: list[int] | None = None
     readout_lr: float = 0.001
@@ -90,10 +97,11 @@ def build(s: UnsupervisedSettings, data: "Dataset", seed: int) -> "Plan":
     from ..plan import Plan, Training
     from ..readouts import LinearReadout
     from ..row import build_row
+    from ..tasks import suited
     from .unsupervised_cells import cells
 
     check(s)
-    algorithm, schedule = _regime(s)
+    algorithm, schedule = regime(s)
     row = build_row(
         cells(s, data, seed),
         algorithm,
@@ -101,7 +109,12 @@ def build(s: UnsupervisedSettings, data: "Dataset", seed: int) -> "Plan":
         classes=data.classes,
         readout=adamw(s.readout_lr, decay=s.readout_decay),
         read=range(1 if s.regime == "raw" else len(s.widths)) if s.read is None else s.read,
-        head=partial(LinearReadout, normalise=layer_norm, bias=True),
+        head=partial(
+            LinearReadout,
+            normalise=layer_norm,
+            bias=True,
+            task=suited(data.target, data.train.y),
+        ),
     )
     rate = RATE_SCHEDULES[s.rate]
     training = Training(s.epochs, s.batch, rate, s.evaluate_every, s.checkpoint_every)
@@ -120,9 +133,11 @@ def check(s: UnsupervisedSettings) -> None:
     for number, width in enumerate(s.widths):
         at_least(1, **{f"widths[{number}]": width})
     at_least(1, kernel=s.kernel, pool=s.pool, decoder_kernel=s.decoder_kernel)
+    at_least(1, stride=s.pool if s.stride is None else s.stride)
     above_zero(lr=s.lr, readout_lr=s.readout_lr, sparsity_level=s.sparsity_level)
     zero_or_more(decay=s.decay, readout_decay=s.readout_decay, noise_level=s.noise_level)
-    zero_or_more(l1=s.l1, adversary=s.adversary, memory_gib=s.memory_gib, beta1=s.beta1)
+    zero_or_more(l1=s.l1, reconstruction=s.reconstruction, memory_gib=s.memory_gib, beta1=s.beta1)
+    _check_kind(s)
     if s.beta1 >= 1:
         raise BadInput(f"beta1 should be below 1, and is {s.beta1}")
     sparse = s.sparsity if s.cell != "convwta" else "lifetime"
@@ -137,7 +152,29 @@ def check(s: UnsupervisedSettings) -> None:
         )
 
 
-def _regime(s: UnsupervisedSettings) -> "tuple[Algorithm, Schedule]":
+def _check_kind(s: UnsupervisedSettings) -> None:
+    """Refuse what a kind of cell would not look at, and the kinds without what makes them one."""
+    from ..errors import BadInput
+
+    usual = UnsupervisedSettings()
+    blind = {
+        "cae": ("tied", "bias"),
+        "convwta": ("activation", "noise", "sparsity", "l1", "tied", "bias", "loss", "target"),
+    }
+    for name in blind.get(s.cell, ()):
+        if getattr(s, name) != getattr(usual, name):
+            raise BadInput(
+                f"a {s.cell} cell has no {name}: leave it out, and not {name}={getattr(s, name)}"
+            )
+    if s.cell == "dae" and s.noise == "none":
+        raise BadInput("a dae cell is denoising, and noise is none: take noise=masking, or cell=ae")
+    if s.cell == "wta" and s.sparsity != "lifetime":
+        raise BadInput(
+            f"a wta cell has the sparsity lifetime, and it is {s.sparsity}: take cell=ae"
+        )
+
+
+def regime(s: UnsupervisedSettings) -> "tuple[Algorithm, Schedule]":
     """What flows, and who learns when."""
     from functools import partial
 

@@ -30,7 +30,8 @@ def cells(s: UnsupervisedSettings, data: Dataset, seed: int) -> list[nn.Module]:
     """The cells of a row, first to last."""
     shape: tuple[int, ...] = data.shape
     if s.regime == "raw":
-        return [Untouched(prod(shape))]
+        standard = s.samples == "standardised"
+        return [Untouched(prod(shape), Standardise(data.train.x) if standard else unchanged)]
     made: list[nn.Module] = []
     for number in range(len(s.widths)):
         cell, shape = _cell(s, data, seed, number, shape)
@@ -48,9 +49,10 @@ def _cell(
     if first and s.samples == "standardised":
         scale = Standardise(data.train.x)
         normalise = scale
-        if s.noise == "gaussian":  # its level is on the samples' own scale
+        # Its level is on the pixels' own scale; features of a table have no scale in common.
+        if s.noise == "gaussian" and len(shape) == 3:
             level = level / float(scale.spread.mean())
-    elif first:
+    elif first and s.samples == "pixels":
         normalise = unchanged
     if s.cell == "convwta":
         winners = ConvWinners(
@@ -60,7 +62,7 @@ def _cell(
             decoder_kernel=s.decoder_kernel,
             rate=s.sparsity_level,
             pool=s.pool,
-            stride=s.pool,
+            stride=s.pool if s.stride is None else s.stride,
             normalise=normalise,
             rng=rng,
         )
@@ -90,10 +92,11 @@ def _cell(
         prod(shape),
         s.widths[number],
         tied=s.tied,
+        bias=s.bias,
         restores=prod(whole) if whole else None,
         **options,
     )
     if s.cell != "gan":
         return dense, (dense.outputs,)
     critic = Critic(prod(whole or shape), s.critic, rng)
-    return Adversarial(dense, critic, s.adversary), (dense.outputs,)
+    return Adversarial(dense, critic, s.reconstruction), (dense.outputs,)

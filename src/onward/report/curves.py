@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .charts import TONES, Chart, Line, draw
-from .quantities import number, numbers
+from .quantities import measure, number, numbers
 from .records import Record, items, mapping
 
 _AT_CELLS = {
@@ -23,7 +23,7 @@ def charts(record: Record) -> list[str]:
     curves = mapping(record, "curves")
     epochs = [epoch for epoch in numbers(curves.get("epoch")) if epoch is not None]
     marks = stages(curves, epochs)
-    return [figure for chart in _all(curves, marks) if (figure := draw(chart, epochs))]
+    return [figure for chart in _all(record, curves, marks) if (figure := draw(chart, epochs))]
 
 
 def side_by_side(runs: Sequence[tuple[str, Record]]) -> str:
@@ -61,7 +61,9 @@ def stages(curves: Mapping[str, Any], epochs: Sequence[float]) -> list[tuple[flo
     return begins if len(begins) > 1 else []
 
 
-def _all(curves: Mapping[str, Any], marks: Sequence[tuple[float, str]]) -> Iterable[Chart]:
+def _all(
+    record: Record, curves: Mapping[str, Any], marks: Sequence[tuple[float, str]]
+) -> Iterable[Chart]:
     cells = [cell for cell in items(curves, "cells") if isinstance(cell, dict)]
     yield Chart("Error by readout", "%", _errors(curves), marks, log=True)
     yield _each("loss", cells, marks)
@@ -79,7 +81,8 @@ def _all(curves: Mapping[str, Any], marks: Sequence[tuple[float, str]]) -> Itera
     for key in dict.fromkeys(key for cell in cells for key in cell if key not in known):
         yield _each(key, cells, marks)
     readout = Line("linear readout", numbers(curves.get("readout_loss")))
-    yield Chart("Readout loss", "cross-entropy", [readout], marks, base=0)
+    kind = "mean" if measure(record) else "cross-entropy"
+    yield Chart("Readout loss", kind, [readout], marks, base=0)
     rate = Line("multiplier", numbers(curves.get("rate")))
     yield Chart("Learning rate", "multiplier", [rate], marks, base=0)
 

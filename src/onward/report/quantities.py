@@ -5,7 +5,7 @@ the one that is needed most.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 NONE = "–"
@@ -35,6 +35,11 @@ def percent(fraction: Any) -> str:
     """
     value = number(fraction)
     return NONE if value is None else f"{100 * value:.2f}"
+
+
+def measure(record: Mapping[str, Any]) -> str:
+    """What the errors of a record are, where it is not the share of wrong answers; else nothing."""
+    return str(record.get("measure", ""))
 
 
 def count(value: Any) -> str:

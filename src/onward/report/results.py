@@ -121,12 +121,14 @@ def _row(recipe: str, runs: Sequence[Committed]) -> list[str]:
     readouts = sorted(
         name
         for name in {name for record in records for name in mapping(record, "test_error")}
-        if name != "goodness_cells"
+        if not name.endswith("_cells")
     )
+    kinds = ", ".join(dict.fromkeys(q.measure(record) for record in records if q.measure(record)))
+    kinds = f" ({_escape(kinds)})" if kinds else ""
     return [
         _escape(recipe),
         _distinct(records, _data),
-        _stacked(_escape(name) for name in readouts) or q.NONE,
+        _stacked(_escape(name) + kinds for name in readouts) or q.NONE,
         _stacked(_spread(records, name) for name in readouts) or q.NONE,
         _stacked(_mean(_errors(records, "validation_error", name)) for name in readouts) or q.NONE,
         _distinct(records, lambda record: q.count(record["epochs"])),

@@ -41,11 +41,17 @@ def result(runs: Runs) -> str:
         )
     told = (
         '<p class="soft">Errors are those of the last epoch. Readout “goodness” tries every '
-        "label and takes the one the cells like best; “linear” is a softmax on the cells' outputs."
-        "</p>"
+        "label and takes the one the cells like best; “linear” is a softmax on the cells' outputs"
+        f"{_kinds(runs)}.</p>"
     )
     numbers = _tiles(runs) + table("Every run", head, rows) + _cells_alone(runs)
     return numbers + (told if names else "")
+
+
+def _kinds(runs: Runs) -> str:
+    """The end of a sentence on errors that are no shares of wrong answers, run by run."""
+    kinds = [(name, q.measure(record)) for name, record in runs if q.measure(record)]
+    return "".join(f"; the errors of {escape(name)} are {escape(kind)}" for name, kind in kinds)
 
 
 def _tiles(runs: Runs) -> str:
@@ -58,6 +64,7 @@ def _tiles(runs: Runs) -> str:
         if error is None:
             continue
         wrong = f"{q.count(error * samples)} of {q.count(samples)} wrong" if samples else ""
+        wrong = q.measure(record) or wrong
         tiles.append((f"Test error, {name}", f"{q.percent(error)} %", wrong))
     for name, other in runs[1:2]:
         theirs = mapping(other, "test_error")
@@ -95,13 +102,13 @@ def _cells_alone(runs: Runs) -> str:
     rows = []
     for name, record in runs:
         for split in ("test", "validation"):
-            errors = mapping(record, f"{split}_error").get("goodness_cells")
-            if isinstance(errors, list) and errors:
-                rows.append([f"{name}, {split}", *(q.percent(error) for error in errors)])
+            for errors in mapping(record, f"{split}_error").values():
+                if isinstance(errors, list) and errors:
+                    rows.append([f"{name}, {split}", *(q.percent(error) for error in errors)])
     widest = max((len(row) for row in rows), default=1)
     head = ["run", *(f"cell-{i}" for i in range(widest - 1))]
     padded = [row + [q.NONE] * (widest - len(row)) for row in rows]
-    return table("Each cell alone: error of its goodness, %", head, padded)
+    return table("Each cell alone: error, %", head, padded)
 
 
 def curves(runs: Runs) -> str:

@@ -1,0 +1,233 @@
+"""One dense cell's local update in closed form: no tape, no second gradient, buffers kept.
+
+What :meth:`~onward.local.Station.update` gets from autograd under Forward-Forward, written out for
+a cell h = max(0, z), z = W x_hat + b. Rows keep their length, and it is taken out of what is made
+of them, which is gone over anyway:
+
+    x_hat = s x                          x [R, D], s = 1 / length(x) [R]
+    z     = s (x W^T) + b                one product [R, D] x [D, F]
+    g     = a sum_j h_j^p                ``goodness.power``; p = 2, 1
+    u     = +-(g - theta) / T            minus on positives; L = mean softplus(u)
+    c     = dL/dg = +-sigmoid(u) / (R T)
+    d     = dL/dz = c a p h^(p-1) [h>0]  and on positives + lambda push / N, the peer term, which is
+                                         the same number for every row of a unit
+    dL/dW = (s d)^T x                    one product [F, R] x [R, D];  dL/db = (s d)^T (1/s)
+
+Under SGD with momentum mu that last product is made on top of the velocity, v <- mu v + (s d)^T x,
+so the gradient itself is never written; and w <- w (1 - rate decay) - rate v is one pass.
+
+Rounding: sums are taken in another order than autograd's. After several steps weights agree to
+1e-9 in fp64 and, relative to the largest, to 1e-4 in fp32.
+
+R = rows of all streams (the first half positives), N = R / 2, D = inputs, F = units.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+from torch.optim import AdamW, Optimizer
+
+from .algorithms import ForwardForward
+from .cells import Dense, PeerNorm
+from .cells.lengths import TINY, Normalise, l2, rms, unchanged
+from .goodness import power
+from .local import Algorithm, Station
+from .optimizers import DecoupledSGD
+
+
+class Scratch:
+    """Large tensors that are kept from step to step, by name; made anew where one is too small."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Tensor] = {}
+
+    def rows(self, name: str, count: int, width: int, like: Tensor) -> Tensor:
+        """A tensor [count, width] with whatever it last held, of dtype and device as ``like``."""
+        kept = self._kept.get(name)
+        fits = kept is not None and kept.shape[1] == width and kept.shape[0] >= count
+        if kept is None or not fits or kept.dtype != like.dtype or kept.device != like.device:
+            self._kept[name] = kept = like.new_zeros(count, width)
+        return kept[:count]
+
+
+def inverse_length(norm: Tensor, normalise: Normalise, width: int) -> Tensor:
+    """s of rows whose Euclidean lengths are norm [R]: what a normalisation multiplies by."""
+    if normalise is unchanged:
+        return torch.ones_like(norm)
+    length = norm * width**-0.5 if normalise is rms else norm
+    return (length + TINY).reciprocal()
+
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def plain(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a module is of exactly this class, with nothing hung onto it."""
+    own = vars(module)
+    return type(module) is kind and "forward" not in own and not any(own[name] for name in _HOOKS)
+
+
+def closed_cell(cell: nn.Module, like: Tensor) -> bool:
+    """Whether a cell's answer is that of the file's head, in the dtype and place of ``like``."""
+    if not (isinstance(cell, Dense) and plain(cell, Dense)):
+        return False
+    linear, peers = cell.linear, cell.peers
+    if not plain(linear, nn.Linear) or not (peers is None or plain(peers, PeerNorm)):
+        return False
+    known = cell.normalise is rms or cell.normalise is l2 or cell.normalise is unchanged
+    return known and linear.weight.dtype == like.dtype and linear.weight.device == like.device
+
+
+def closed_loss(algorithm: Algorithm) -> bool:
+    """Whether an algorithm's loss is that of the file's head."""
+    return type(algorithm) is ForwardForward and power(algorithm.goodness, 1) is not None
+
+
+def closed_station(station: Station) -> bool:
+    """Whether a station learns as stations do, by an optimiser known here, all that it has."""
+    if type(station) is not Station or len(station.optimizers) != 1:
+        return False
+    (optimizer,) = station.optimizers.values()
+    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
+        return False
+    if type(optimizer) is DecoupledSGD:
+        other = ("nesterov", "dampening", "weight_decay", "maximize")
+        if any(group[name] for group in optimizer.param_groups for name in other):
+            return False
+    elif type(optimizer) is not AdamW:
+        return False
+    own = list(station.cell.parameters())
+    moved = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    return moved == {id(p) for p in own} and all(p.requires_grad for p in own)
+
+
+class Descent:
+    """An optimiser's step on gradients that are summed into where it wants them.
+
+    :meth:`target` first, for every parameter, then :meth:`step`. All that lasts from step to step
+    is the optimiser's own state, in its own form.
+    """
+
+    def __init__(self, optimizer: Optimizer):
+        self.optimizer = optimizer
+        self._moved: dict[Tensor, Tensor] = {}
+
+    def target(self, parameter: Tensor) -> tuple[Tensor, float]:
+        """(t, mu): the step follows mu t + gradient, and that is to be put into t."""
+        momentum = self._momentum(parameter)
+        if momentum == 0:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            self._moved[parameter] = parameter.grad
+            return parameter.grad, 0.0
+        state = self.optimizer.state[parameter]
+        velocity = state.get("momentum_buffer")
+        if velocity is None:
+            velocity = state["momentum_buffer"] = torch.zeros_like(parameter)
+        elif velocity.data_ptr() % 64:
+            # A product may round otherwise where memory is aligned otherwise, as a velocity read
+            # from a checkpoint can be: a resumed run would not be the same, bit for bit.
+            velocity = state["momentum_buffer"] = velocity.clone()
+        parameter.grad = None
+        self._moved[parameter] = velocity
+        return velocity, momentum
+
+    def _momentum(self, parameter: Tensor) -> float:
+        for group in self.optimizer.param_groups:
+            if any(p is parameter for p in group["params"]):
+                return float(group.get("momentum", 0.0))
+        raise KeyError("a parameter of another optimiser")
+
+    def step(self) -> None:
+        """Move every parameter."""
+        if not isinstance(self.optimizer, DecoupledSGD):
+            self.optimizer.step()
+            return
+        for group in self.optimizer.param_groups:
+            # A decay inside a step without momentum is w <- w - rate (v + decay w): decoupled.
+            torch._fused_sgd_(
+                group["params"],
+                [self._moved[p] for p in group["params"]],
+                [],
+                weight_decay=group["decay"],
+                momentum=0.0,
+                lr=group["lr"],
+                dampening=0.0,
+                nesterov=False,
+                maximize=False,
+                is_first_step=False,
+            )
+
+
+class Rows:
+    """What a cell sees: rows x [R, D], and s [R], 1 over the length of each."""
+
+    def __init__(self, x: Tensor, s: Tensor):
+        self.x, self.s = x, s
+
+    def product(self, weight: Tensor, z: Tensor) -> None:
+        """z <- x W^T [R, F]."""
+        torch.mm(self.x, weight.T, out=z)
+
+    def gather(self, z: Tensor, target: Tensor, kept: float) -> None:
+        """t <- mu t + z^T x [F, D]; z [R, F] may be used up."""
+        target.addmm_(z.T, self.x, beta=kept)
+
+
+class ClosedCell:
+    """The closed forms of one cell. Activities h and drives z, [R, F] both, are the caller's."""
+
+    def __init__(self, station: Station, algorithm: ForwardForward):
+        assert isinstance(station.cell, Dense)
+        self.cell, self.algorithm, self.name = station.cell, algorithm, station.name
+        (optimizer,) = station.optimizers.values()
+        self.descent = Descent(optimizer)
+        found = power(algorithm.goodness, self.cell.outputs)
+        assert found is not None
+        self.power, self.factor = found
+
+    def inverse(self, norm: Tensor) -> Tensor:
+        """s of rows of D numbers whose Euclidean lengths are norm [R]."""
+        return inverse_length(norm, self.cell.normalise, self.cell.inputs)
+
+    def forward(self, seen: Rows, z: Tensor, h: Tensor) -> Tensor:
+        """z and h are filled; returns the lengths of h, [R]."""
+        linear = self.cell.linear
+        seen.product(linear.weight, z)
+        torch.addcmul(linear.bias, z, seen.s[:, None], out=z)
+        torch.clamp_min(z, 0, out=h)
+        norm: Tensor = torch.linalg.vector_norm(h, dim=1)
+        return norm
+
+    def learn(self, seen: Rows, z: Tensor, h: Tensor, norm: Tensor) -> Tensor:
+        """One step, on what ``forward`` left, its z used up; returns the loss."""
+        linear, descent = self.cell.linear, self.descent
+        loss = self._slope(seen.s, z, h, norm)
+        bias, kept = descent.target(linear.bias)
+        bias.addmv_(z.T, seen.s.reciprocal(), beta=kept)
+        seen.gather(z, *descent.target(linear.weight))
+        descent.step()
+        return loss
+
+    def _slope(self, s: Tensor, z: Tensor, h: Tensor, norm: Tensor) -> Tensor:
+        """The loss; the drive z becomes s d."""
+        rows, half = len(h), len(h) // 2
+        theta, temperature = self.algorithm.threshold(h), self.algorithm.temperature
+        g = self.factor * (norm.square() if self.power == 2 else h.sum(1))
+        u = (g - theta) / temperature
+        u[:half].neg_()
+        loss = softplus(u).mean()
+        c = torch.sigmoid(u).masked_fill_(u > 20, 1.0)  # torch's softplus is straight from 20 on
+        c.mul_(self.factor * self.power / (rows * temperature)).mul_(s)
+        c[:half].neg_()
+        push = None
+        if self.cell.peers is not None:
+            push = self.cell.peers.push(h[:half]) * (self.cell.peers.strength / half)
+            loss += torch.mv(z[:half], push).sum()
+        if self.power == 2:
+            torch.mul(h, c[:, None], out=z)
+        else:
+            torch.sign(h, out=z).mul_(c[:, None])
+        if push is not None:
+            z[:half].addcmul_(s[:half, None], push)
+        return loss

@@ -1,0 +1,262 @@
+"""Steps in closed form where they apply, and one first product for all streams of a batch.
+
+Labels touch K numbers of an input, the *code*; all else, the *bare* sample, is the same in every
+stream. With x = bare + code (0 of the one where the other stands) and V [F, K] the columns of the
+first cell's weights W [F, D] that stand at the code:
+
+    x W^T   = bare W^T + code V^T               one product [B, D] x [D, F] for neutral, positive
+                                                and negative rows, and [R, K] x [K, F] for each
+    |x|^2   = |bare|^2 + |code|^2
+    dL/dW   = (s d_pos + s d_neg)^T bare        one product [F, B] x [B, D]
+    dL/dV  += (s d)^T code                      [F, R] x [R, K]
+
+(s and d as in ``closed.py``, s of each stream its own.) Of 3 forward and 2 backward products of the
+first cell 1 and 1 are left; and where every label is tried, 1 of K.
+
+Everything here says by itself where it does not apply (a subclass, a hook, another goodness,
+another optimiser, bf16), and then the caller goes by autograd. Nothing here outlasts a step but
+scratch that is overwritten: what decides numbers is in the stations, their optimisers and the
+generator, drawn from in the same order either way.
+
+B = samples, R = 2B rows, positives first, K = classes, D = the first cell's inputs, F = units.
+"""
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import log_softmax
+
+from . import readouts
+from .algorithms import ForwardForward
+from .cells import Dense
+from .cells.lengths import rms
+from .closed import (
+    ClosedCell,
+    Descent,
+    Rows,
+    Scratch,
+    closed_cell,
+    closed_loss,
+    closed_station,
+    inverse_length,
+    plain,
+)
+from .labels import appended, label_code, over_first
+from .local import Station, Streams
+from .readouts import LinearReadout
+from .row import Row
+from .tasks import Classify
+
+
+class Steps:
+    """The step of the schedule *simultaneous* on one row and its data.  x [N, *D], y [N]."""
+
+    def __init__(self, row: Row, x: Tensor, y: Tensor, rng: Generator):
+        self.row, self.x, self.y, self.rng = row, x.flatten(1), y, rng
+        self.scratch = Scratch()
+
+    def apply(self) -> bool:
+        """Whether the closed forms can take the next step."""
+        row, x = self.row, self.x
+        if not (_row(row, x) and closed_loss(row.algorithm)):
+            return False
+        if row.readout is None:
+            return all(map(closed_station, row.stations))
+        head = row.linear()
+        assert head is not None
+        weight = head.linear.weight
+        there = weight.dtype == x.dtype and weight.device == x.device
+        sound = plain(head, LinearReadout) and plain(head.linear, torch.nn.Linear)
+        usual = head.normalise is rms and head.linear.bias is None and plain(head.task, Classify)
+        return there and sound and usual and all(map(closed_station, row.everyone))
+
+    @torch.no_grad()
+    def step(self, index: Tensor) -> dict[str, Tensor]:
+        """Every cell and the readout learn from the samples index [B]: each station's loss."""
+        row, algorithm = self.row, self.row.algorithm
+        assert isinstance(algorithm, ForwardForward)
+        cells = [ClosedCell(station, algorithm) for station in row.stations]
+        y = self.y[index]
+        batch = _Batch(row.stations[0], algorithm, self._bare(index, algorithm), self.scratch)
+        losses: dict[str, Tensor] = {}
+        scores = None
+        if row.readout is not None:
+            losses[row.readout.name], scores = self._read(batch, cells, y)
+        seen: Rows = _Coded(batch, algorithm.draw(y, self.rng, scores).flatten())
+        for number, cell in enumerate(cells):
+            z, h = self._room(f"answer {number}", cell, 2 * len(y))
+            norm = cell.forward(seen, z, h)
+            losses[cell.name] = cell.learn(seen, z, h, norm)
+            if number + 1 < len(cells):
+                seen = Rows(h, cells[number + 1].inverse(norm))
+        return losses
+
+    def _room(self, name: str, cell: ClosedCell, count: int) -> tuple[Tensor, Tensor]:
+        """Where a cell's drive goes, one place for all cells of a width, and its answer."""
+        units = cell.cell.outputs
+        z = self.scratch.rows(f"drive {units}", count, units, self.x)
+        return z, self.scratch.rows(name, count, units, self.x)
+
+    def _bare(self, index: Tensor, algorithm: ForwardForward) -> Tensor:
+        """Samples index with zeros where the code stands.  -> [B, D]."""
+        width, classes = self.x.shape[1], algorithm.classes
+        room = classes if algorithm.writer is appended else 0
+        bare = self.scratch.rows("bare", len(index), width + room, self.x)
+        if room:
+            torch.index_select(self.x, 0, index, out=bare[:, :width])
+        else:
+            torch.index_select(self.x, 0, index, out=bare)
+            bare[:, :classes] = 0
+        return bare
+
+    def _read(self, batch: "_Batch", cells: list[ClosedCell], y: Tensor) -> tuple[Tensor, Tensor]:
+        """The readout's step on the neutral pass: (loss, scores [B, K] from before it)."""
+        head, station = self.row.linear(), self.row.readout
+        assert head is not None
+        assert station is not None
+        seen: Rows = _Coded(batch, torch.full_like(y, self.row.algorithm.neutral))
+        answers: list[tuple[Tensor, Tensor]] = []  # h [B, F] and its lengths [B], cell after cell
+        for number, cell in enumerate(cells[: max(head.read) + 1]):
+            z, h = self._room(f"neutral {number}", cell, len(y))
+            norm = cell.forward(seen, z, h)
+            answers.append((h, norm))
+            if number + 1 < len(cells):
+                seen = Rows(h, cells[number + 1].inverse(norm))
+        return learn(head, station, [answers[i] for i in head.read], y)
+
+
+def learn(
+    head: LinearReadout, station: Station, read: list[tuple[Tensor, Tensor]], y: Tensor
+) -> tuple[Tensor, Tensor]:
+    """``readouts.learn`` in closed form: the slope is softmax minus one-hot, over B.
+
+    ``read`` are answers [B, F] and their lengths [B] of the cells that are read; y [B].
+    Returns (cross-entropy, scores [B, K] from before the step).
+    """
+    weight = head.linear.weight
+    widths = [h.shape[1] for h, _ in read]
+    parts = torch.split(weight, widths, dim=1)
+    inverses = [inverse_length(norm, rms, h.shape[1])[:, None] for h, norm in read]
+    scores = torch.zeros(len(y), len(weight), dtype=weight.dtype, device=weight.device)
+    for (h, _), s, part in zip(read, inverses, parts, strict=True):
+        scores.addcmul_(torch.mm(h, part.T), s)
+    logs = log_softmax(scores, dim=1)
+    loss = -logs.gather(1, y[:, None]).mean()
+    slope = logs.exp_()
+    slope.scatter_add_(1, y[:, None], slope.new_full((len(y), 1), -1.0)).div_(len(y))
+    (optimizer,) = station.optimizers.values()
+    descent = Descent(optimizer)
+    target, kept = descent.target(weight)
+    targets = torch.split(target, widths, dim=1)
+    for (h, _), s, part in zip(read, inverses, targets, strict=True):
+        part.addmm_((slope * s).T, h, beta=kept)
+    descent.step()
+    return loss, scores
+
+
+class Alone:
+    """The step of a cell that learns by itself, whatever made its input: schedule *greedy*."""
+
+    def __init__(self, row: Row, station: Station):
+        self.row, self.station, self.scratch = row, station, Scratch()
+
+    @torch.no_grad()
+    def update(self, ins: Streams) -> dict[str, Tensor] | None:
+        """The cell's loss on its streams, once it has learned; None where autograd has to do it."""
+        station, algorithm, x = self.station, self.row.algorithm, ins.rows.flatten(1)
+        if not (self.row.fast and not _cast(x) and closed_loss(algorithm)):
+            return None
+        if not (closed_cell(station.cell, x) and closed_station(station)):
+            return None
+        assert isinstance(algorithm, ForwardForward)
+        cell = ClosedCell(station, algorithm)
+        if x.shape[1] != cell.cell.inputs:
+            return None
+        z = self.scratch.rows("drive", len(x), cell.cell.outputs, x)
+        h = self.scratch.rows("answer", len(x), cell.cell.outputs, x)
+        seen = Rows(x, cell.inverse(torch.linalg.vector_norm(x, dim=1)))
+        norm = cell.forward(seen, z, h)
+        return {station.name: cell.learn(seen, z, h, norm)}
+
+
+@torch.no_grad()
+def every_label(row: Row, x: Tensor) -> Tensor:
+    """``readouts.every_label`` with one first product.  x [B, *D] -> [cells, B, K]."""
+    algorithm, flat = row.algorithm, x.flatten(1)
+    if not _row(row, flat):
+        return readouts.every_label(row.cells, algorithm, x)
+    assert isinstance(algorithm, ForwardForward)
+    bare = algorithm.writer(flat, flat.new_zeros(len(flat), algorithm.classes))
+    batch = _Batch(row.stations[0], algorithm, bare, Scratch())
+    linear = batch.cell.linear
+    verdicts: list[list[Tensor]] = []
+    z = torch.empty_like(batch.shared)
+    for label in range(algorithm.classes):
+        seen = _Coded(batch, torch.full((len(flat),), label, device=flat.device))
+        seen.product(linear.weight, z)
+        h = torch.addcmul(linear.bias, z, seen.s[:, None]).relu_()
+        answers = [h, *readouts.answers(row.cells[1:], h)]
+        verdicts.append([algorithm.verdict(h) for h in answers])
+    return torch.stack([torch.stack(cell, dim=1) for cell in zip(*verdicts, strict=True)])
+
+
+class _Batch:
+    """What the streams of one batch share: the first cell's product with bare [B, D]."""
+
+    def __init__(self, station: Station, algorithm: ForwardForward, bare: Tensor, scratch: Scratch):
+        assert isinstance(station.cell, Dense)
+        self.cell, self.bare, self.scratch = station.cell, bare, scratch
+        weight, classes, width = self.cell.linear.weight, algorithm.classes, bare.shape[1]
+        labels = torch.arange(classes + 1, device=bare.device)
+        self.codes = label_code(labels, classes, algorithm.label_value).to(bare.dtype)
+        self.at = slice(width - classes, width) if algorithm.writer is appended else slice(classes)
+        self.squares = torch.linalg.vector_norm(bare, dim=1).square_()
+        self.shared = scratch.rows("shared", len(bare), len(weight), bare)
+        torch.mm(bare, weight.T, out=self.shared)
+
+
+class _Coded(Rows):
+    """Rows of one batch with the codes which [S*B] in them, never written out."""
+
+    def __init__(self, batch: _Batch, which: Tensor):
+        squares = batch.codes.square().sum(1)[which].view(-1, len(batch.bare)) + batch.squares
+        norm = squares.flatten().sqrt_()
+        bare = batch.bare
+        super().__init__(bare, inverse_length(norm, batch.cell.normalise, bare.shape[1]))
+        self.batch, self.code = batch, batch.codes[which]
+
+    def product(self, weight: Tensor, z: Tensor) -> None:
+        """z <- bare W^T + code V^T, before the cell has learned from the batch."""
+        z.view(-1, *self.batch.shared.shape).copy_(self.batch.shared)
+        z.addmm_(self.code, weight[:, self.batch.at].T)
+
+    def gather(self, z: Tensor, target: Tensor, kept: float) -> None:
+        """t <- mu t + z^T (bare + code), the bare part for both halves of z at once."""
+        size = len(self.x)
+        columns = self.batch.scratch.rows("columns", z.shape[1], self.code.shape[1], z)
+        torch.mm(z.T, self.code, out=columns)
+        z[:size].add_(z[size:])
+        target.addmm_(z[:size].T, self.x, beta=kept)
+        target[:, self.batch.at].add_(columns)
+
+
+def _row(row: Row, x: Tensor) -> bool:
+    """Whether a row's answers to samples x [B, D] have closed forms, labels and all."""
+    algorithm = row.algorithm
+    if not row.fast or _cast(x) or type(algorithm) is not ForwardForward:
+        return False
+    if algorithm.writer is not over_first and algorithm.writer is not appended:
+        return False
+    if not all(closed_cell(cell, x) for cell in row.cells):
+        return False
+    room = algorithm.classes if algorithm.writer is appended else 0
+    widths = [x.shape[1] + room]
+    for cell in row.cells:
+        assert isinstance(cell, Dense)
+        if cell.inputs != widths[-1]:
+            return False
+        widths.append(cell.outputs)
+    return x.shape[1] >= algorithm.classes
+
+
+def _cast(x: Tensor) -> bool:
+    return torch.is_autocast_enabled(x.device.type)

@@ -1,0 +1,265 @@
+"""Cells trained at sites of their own, with nothing but a file of latents between them."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from command import onward
+from safetensors import safe_open
+from torch import Tensor
+
+from onward import BadInput, checkpoint, data, latents, record
+from onward.recipes import relay
+
+TINY = ("--dataset", "synthetic", "--epochs", "2", "--batch", "50", "--threads", "1", "--seed", "3")
+WIDTHS = {"dae": "[20, 16, 12]", "cae": "[4, 6, 8]", "gan": "[20, 16, 12]"}
+NAMES = ("cell-0", "cell-1", "cell-2", "readout")
+
+
+def file(site: Path) -> Path:
+    return site / relay.FILE
+
+
+def relayed(kind: str, folder: Path) -> list[Path]:
+    """The four sites of a row, each with nothing but what the ones before it left."""
+    a, b, c, d = sites = [folder / name for name in "abcd"]
+    words = ("relay", f"uff-{kind}-mnist", *TINY, "--widths", WIDTHS[kind], "--regime", "separate")
+    for step in (
+        (*words, "--out", a),
+        ("relay", file(a), "--out", b, "--threads", "1"),
+        ("relay", file(b), "--out", c, "--threads", "1"),
+        ("relay", file(a), file(b), file(c), "--out", d, "--threads", "1"),
+    ):
+        done = onward(*step)
+        assert done.code == 0, done.err
+    return sites
+
+
+def learned(folder: Path, name: str) -> dict[str, Tensor]:
+    found = checkpoint.load(folder / "checkpoint").tensors[name]
+    return {key: value for key, value in found.items() if key.startswith("cell/")}
+
+
+@pytest.fixture(scope="module")
+def row(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The sites of a denoising row. Not to be changed."""
+    return relayed("dae", tmp_path_factory.mktemp("relay"))
+
+
+@pytest.mark.parametrize("kind", WIDTHS)
+def test_sites_learn_what_one_separate_run_learns(kind: str, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    words = ("run", f"uff-{kind}-mnist", *TINY, "--widths", WIDTHS[kind], "--regime", "separate")
+    assert onward(*words, "--alone", "--out", whole).code == 0
+    for site, name in zip(relayed(kind, tmp_path), NAMES, strict=True):
+        wanted, came = learned(whole, name), learned(site, name)
+        assert wanted.keys() == came.keys()
+        assert all(torch.equal(wanted[key], came[key]) for key in wanted), name
+        assert record.read(site)["part"] == name
+    assert record.read(tmp_path / "d")["test_error"] == record.read(whole)["test_error"]
+
+
+def test_a_number_is_read_off_relayed_latents(tmp_path: Path) -> None:
+    words = (
+        *("uff-regression-diabetes", "--widths", "[8, 6]", "--regime", "separate"),
+        *("--epochs", "2", "--batch", "60", "--threads", "1"),
+    )
+    a, b, c, whole = (tmp_path / name for name in ("a", "b", "c", "whole"))
+    assert onward("run", *words, "--alone", "--out", whole).code == 0
+    assert onward("relay", *words, "--out", a).code == 0
+    assert onward("relay", file(a), "--out", b, "--threads", "1").code == 0
+    assert onward("relay", file(a), file(b), "--out", c, "--threads", "1").code == 0
+    wanted, came = learned(whole, "readout"), learned(c, "readout")
+    assert {"cell/task.mean", "cell/task.spread"} < wanted.keys() == came.keys()
+    assert all(torch.equal(wanted[key], came[key]) for key in wanted)
+    assert record.read(c)["test_error"] == record.read(whole)["test_error"]
+    assert record.read(c)["measure"] == "1 - R2"
+
+
+def test_a_row_that_detects_has_no_readout_to_relay(tmp_path: Path) -> None:
+    words = ("uff-anomaly-mnist", "--dataset", "synthetic", "--widths", "[8]", "--epochs", "1")
+    a = tmp_path / "a"
+    done = onward("relay", *words, "--regime", "separate", "--threads", "1", "--out", a)
+    assert done.code == 0, done.err
+    assert latents.read(file(a)).about["data"]["classes"] == 2
+    said = onward("relay", file(a), "--out", tmp_path / "b").complaint
+    assert said == "uff-anomaly-mnist has no readout to train"
+
+
+def test_a_file_holds_answers_and_no_labels(row: list[Path]) -> None:
+    found = latents.read(file(row[0]))
+    samples = data.load("synthetic")
+    assert found.cell == 0
+    assert {k: tuple(v.shape) for k, v in found.tensors.items()} == {
+        "train": (600, 20),
+        "validation": (200, 20),
+        "test": (200, 20),
+    }
+    assert set(found.about) == {"format", "recipe", "settings", "seed", "data", "cell", "onward"}
+    assert found.about["data"]["fingerprint"] == samples.fingerprint()
+    with safe_open(file(row[0]), framework="pt") as opened:  # any reader of safetensors reads it
+        assert torch.equal(opened.get_tensor("test"), found.tensors["test"])
+
+
+def test_a_killed_site_goes_on(row: list[Path], tmp_path: Path) -> None:
+    """Killed before its file was written, and, with one epoch done, in the middle of its cell."""
+    site = tmp_path / "b"
+    shutil.copytree(row[1], site)
+    file(site).unlink()
+    assert relay.waits(site)
+    assert onward("resume", site).code == 0
+    assert file(site).read_bytes() == file(row[1]).read_bytes()
+    first = min(checkpoint.positions(site / "checkpoint"))
+    for place in checkpoint.positions(site / "checkpoint"):
+        if place != first:
+            shutil.rmtree(place)
+    state = json.loads((first / "state.json").read_text())
+    record.write(site / "record.json", state["record"])
+    file(site).unlink()
+    assert onward("resume", site).code == 0
+    assert file(site).read_bytes() == file(row[1]).read_bytes()
+    assert onward("resume", site).code == 2  # nothing is left to do
+
+
+def test_latents_may_exceed_memory(row: list[Path]) -> None:
+    """What is read is mapped, not loaded, and changing it leaves the file alone."""
+    before = file(row[0]).read_bytes()
+    latents.read(file(row[0])).tensors["train"].zero_()
+    assert file(row[0]).read_bytes() == before
+
+
+def rewritten(path: Path, to: Path, **changes: Any) -> Path:
+    """The same latents, with other things said of them or other numbers in them."""
+    found = latents.read(path)
+    about = {k: v for k, v in found.about.items() if k not in ("format", "sha256")}
+    tensors = changes.pop("tensors", found.tensors)
+    answers = {split: (tuple(x.shape), iter([x])) for split, x in tensors.items()}
+    latents.write(to, {**about, **changes}, answers)
+    return to
+
+
+def cut(path: Path, to: Path) -> Path:
+    to.write_bytes(path.read_bytes()[:-100])
+    return to
+
+
+def flipped(path: Path, to: Path) -> Path:
+    content = bytearray(path.read_bytes())
+    content[-10] ^= 1
+    to.write_bytes(content)
+    return to
+
+
+def poisoned(path: Path, to: Path) -> Path:
+    """NaN in its numbers, with a sum that agrees."""
+    import hashlib
+
+    found, nan = latents.read(path), float("nan")
+    found.tensors["test"][0, 0] = nan
+    content = path.read_bytes()
+    tail = found.tensors["test"].numpy().tobytes()
+    before = json.loads(
+        json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"][
+            latents.KEY
+        ]
+    )["sha256"]["test"]
+    after = hashlib.sha256(tail).hexdigest()
+    to.write_bytes(content[: -len(tail)].replace(before.encode(), after.encode()) + tail)
+    return to
+
+
+def narrow(path: Path, to: Path) -> Path:
+    found = latents.read(path).tensors
+    return rewritten(path, to, tensors={split: x[:, :7] for split, x in found.items()})
+
+
+def pickled(path: Path, to: Path) -> Path:
+    torch.save({"train": torch.zeros(3)}, to)
+    return to
+
+
+BAD = {
+    "cut short": (cut, "cut short or changed"),
+    "a changed number": (flipped, "damaged: the test split"),
+    "not finite": (poisoned, "not finite"),
+    "another width": (narrow, "cell-1 takes 20 numbers a sample, and the file has 7"),
+    "a pickle": (pickled, "is not a file of latents"),
+    "another recipe": (
+        lambda path, to: rewritten(path, to, recipe="somebody:recipe"),
+        "no recipe of Onward",
+    ),
+    "unknown settings": (
+        lambda path, to: rewritten(path, to, settings={"no_such": 1}),
+        "does not know: no_such",
+    ),
+    "a setting out of range": (
+        lambda path, to: rewritten(path, to, settings={"epochs": "many"}),
+        "epochs can't be 'many'",
+    ),
+    "beyond the row": (lambda path, to: rewritten(path, to, cell=2), "is the row's last"),
+    "without its row": (lambda path, to: rewritten(path, to, seed=None), "of which row"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_file_that_will_not_do(name: str, row: list[Path], tmp_path: Path) -> None:
+    spoil, said = BAD[name]
+    bad = spoil(file(row[0]), tmp_path / "bad.safetensors")
+    done = onward("relay", bad, "--out", tmp_path / "out")
+    assert (done.code, said in done.err) == (2, True), done.err
+    assert "Traceback" not in done.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("relay", "usage"),
+        ("relay nothing.safetensors --out x", "can't be read"),
+        ("relay uff-dae-mnist --dataset synthetic", "--out DIR"),
+        ("relay uff-dea-mnist --out x", "uff-dae-mnist"),
+        ("relay ff-digits --negatives wrong --dataset synthetic --out x", "can't serve"),
+        ("relay a.safetensors --seed 1 --out x", "has no setting 'seed'"),
+        ("relay a.safetensors --threads many --out x", "threads should be"),
+    ],
+)
+def test_words_that_will_not_do(
+    words: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = onward(*words.split())
+    assert said in done.out + done.err
+    assert done.code == (0 if said == "usage" else 2)
+    assert not (tmp_path / "x").exists()
+
+
+def test_files_of_two_rows_are_refused(row: list[Path], tmp_path: Path) -> None:
+    other = rewritten(file(row[1]), tmp_path / "other.safetensors", seed=4)
+    done = onward("relay", file(row[0]), other, file(row[2]), "--out", tmp_path / "x")
+    assert (done.code, "they differ in seed" in done.err) == (2, True)
+    done = onward("relay", file(row[0]), file(row[2]), "--out", tmp_path / "x")
+    assert (done.code, "the latents of all 3 cells, in order" in done.err) == (2, True)
+
+
+def test_a_part_is_no_row(row: list[Path]) -> None:
+    done = onward("predict", row[1], "nothing.npy")
+    assert (done.code, "holds one part of a row (cell-1)" in done.err) == (2, True)
+
+
+def test_nothing_half_written(tmp_path: Path) -> None:
+    path = tmp_path / "latents.safetensors"
+    bad = {"train": ((2, 3), iter([torch.full((2, 3), torch.inf)]))}
+    with pytest.raises(BadInput, match="not finite"):
+        latents.write(path, {"cell": 0}, bad)
+    assert not list(tmp_path.iterdir())
+
+
+def test_samples_that_stay_at_the_first_site(tmp_path: Path) -> None:
+    """A later cell can't restore the original sample: it is not there."""
+    words = ("relay", "uff-ae-mnist", *TINY, "--widths", "[8, 8]", "--target", "original")
+    assert onward(*words, "--out", tmp_path / "a").code == 0
+    done = onward("relay", file(tmp_path / "a"), "--out", tmp_path / "b")
+    assert (done.code, "target=own" in done.err) == (2, True)
