@@ -119,15 +119,18 @@ _BELOW = {"bbox_to_anchor": (0.5, -0.1)}
 def _curves(records: Records, data: str) -> bytes | None:
     """Validation accuracy by epoch: simultaneous left, separate right; a line a kind of cell.
 
-    Without the controls there are no curves: they are in both panels.
+    A line without its control is left out, as in the table; controls are in both panels.
     """
-    if not _points(records, f"uff-ae-{data}-frozen"):
-        return None
+    controls = {cell: f"uff-{'cae' if cell == 'cae' else 'ae'}-{data}-frozen" for cell in LINES}
     panels: list[list[tuple[str, list[tuple[int, float, float, float]]]]] = []
     for suffixes in (("", "-simultaneous"), ("-separate", "-greedy")):
         rows = {cell: f"uff-{cell}-{data}{suffixes[0]}" for cell in KINDS}
         rows["ff"] = f"ff-{data}{suffixes[1]}"
-        shown = [(cell, _points(records, row)) for cell, row in rows.items()]
+        shown = [
+            (cell, _points(records, row))
+            for cell, row in rows.items()
+            if _points(records, controls[cell])
+        ]
         panels.append([(cell, points) for cell, points in shown if points])
     if not any(panels):
         return None

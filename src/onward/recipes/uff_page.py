@@ -258,9 +258,10 @@ def _pictures(figures: Collection[str]) -> str:
         return ""
     shown = "\n".join(f"### `{name[:-4]}`\n\n![{name[:-4]}](uff/{name})\n" for name in kept)
     return (
-        "## Pictures\n\nTest samples, above what the cells restore of them (for GAN cells: samples "
-        "of the generator), filters of\nthe first decoder, and latents of the first cell. Each "
-        "run's own page has the same.\n\n" + shown
+        "## Pictures\n\nTest samples; below them what cell 0, and later cells by way of those "
+        "before them, restore (for GAN cells:\nsamples of the generator); what units of the first "
+        "decoder paint; latents of the first cell. Of the\nlowest seed; each run's own page has "
+        "the same.\n\n" + shown
     )
 
 

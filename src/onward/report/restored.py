@@ -99,7 +99,7 @@ def sheet(folder: Path) -> bytes | None:
     wide = len(found[SAMPLES])
     for key in (FILTERS, MAPS, LATENTS):
         if key in found:
-            rows = found[key].reshape(-1, *found[key].shape[2:]) if key == MAPS else found[key]
+            rows = found[key][0] if key == MAPS else found[key]  # maps of the first sample
             shown = [_painted(values) for values in rows[: 2 * wide]]
             drawn += [shown[at : at + wide] for at in range(0, len(shown), wide)]
     side, gap = 56, 4
