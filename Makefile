@@ -19,9 +19,10 @@ check: $(STAMP)  ## the quick ones: style, types, imports, promises
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m pytest tests/test_contract.py tests/test_matlab.py
 
-results: $(STAMP)  ## RESULTS.md from the committed records
+results: $(STAMP)  ## RESULTS.md and the tables' pages from the committed records
 	$(VENV)/bin/python -m onward.report.results results RESULTS.md
 	$(VENV)/bin/python -m onward.recipes.table results README.md
+	$(VENV)/bin/onward table uff --write
 
 $(STAMP): pyproject.toml
 	$(PY) -m venv $(VENV)

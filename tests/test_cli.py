@@ -34,6 +34,8 @@ FLAGS = {
     "report": "folders",
     "check": "what --shape",
     "data": "action name --data",
+    "table": "name --seeds --only --jobs --threads --device --data --out --results --dry --write "
+    "--set",
 }
 RUN_FLAGS = "config print_config data out seed device precision threads fast"
 

@@ -117,6 +117,17 @@ def test_results_are_those_of_the_records() -> None:
     assert readme == insert(readme, ROOT / "results"), "run `make results`"
 
 
+def test_pages_of_tables_are_those_of_the_records() -> None:
+    """results/NAME.md holds what the committed records say, where a table has any."""
+    from onward.recipes import tables
+
+    for name in tables.MODULES:
+        table = tables.find(name)
+        if tables.gather(table, ROOT / "results"):
+            written = (ROOT / "results" / f"{name}.md").read_text()
+            assert written == tables.page(table, ROOT / "results"), "run `make results`"
+
+
 def test_committed_records_are_whole() -> None:
     """Each is a finished run of a known recipe, from a clean commit, with its command."""
     from onward import recipes, record

@@ -40,6 +40,7 @@ def _one_of(*names: str) -> Callable[[str], str]:
 def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """The whole command line, but for a recipe's settings (cli/settings.py), and that by verb."""
     from ..version import __version__
+    from . import tables
 
     top = _Parser(
         prog="onward",
@@ -104,10 +105,14 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     )
     data.add_argument("name", metavar="NAME", nargs="?")
     data.add_argument("--data", metavar="PATH", help="verify this folder or .npz file")
+    tables.add_flags(verb("table", "make the missing runs of a paper's table, and write its page"))
     return top, dict(verbs.choices)
 
 
-VERBS = ("ls", "show", "run", "relay", "resume", "eval", "predict", "report", "check", "data")
+VERBS = (
+    *("ls", "show", "run", "relay", "resume", "eval", "predict", "report", "check", "data"),
+    "table",
+)
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -295,6 +295,13 @@ def data(given: argparse.Namespace) -> int:
     return 0
 
 
+def table(given: argparse.Namespace) -> int:
+    """A paper's table: the runs that are missing, then its page."""
+    from . import tables
+
+    return tables.run(given)
+
+
 def _write_report(folder: Path, beside: list[Path] | None = None) -> Path:
     from .. import report as pages
 

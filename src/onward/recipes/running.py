@@ -19,7 +19,7 @@ from ..plan import Machine, Plan
 from ..progress import Progress
 from ..record import Record, check, read
 from ..run import Run
-from . import find
+from . import find, pictures
 from .recipe import Recipe
 
 TWIN = "twin"
@@ -84,7 +84,7 @@ def start(
     if local or beside:
         content = {**local, "beside": list(beside)}
         write_atomically(out / train.LOCAL, json.dumps(content).encode())
-    return run.train()
+    return _finished(run, plan, dataset, out)
 
 
 def resume(
@@ -123,7 +123,14 @@ def resume(
     if saved is not None:
         _refuse_foreign(saved, record)
         run.resume(saved)
-    return run.train()
+    return _finished(run, plan, dataset, folder)
+
+
+def _finished(run: Run, plan: Plan, dataset: Dataset, folder: Path) -> Record:
+    """Train to the end, and leave pictures of what cells do while the samples are at hand."""
+    record = run.train()
+    pictures.keep(folder, plan.row, dataset)
+    return record
 
 
 def companions(recipe: Recipe, settings: Any, *, twin: bool, alone: bool) -> tuple[str, ...]:

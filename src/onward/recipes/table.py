@@ -12,14 +12,19 @@ from pathlib import Path
 from ..errors import BadInput
 from ..files import write_atomically
 from ..report.results import Committed, collect
-from . import NAMES, find
+from . import NAMES, find, tables
 
 MARKS = ("<!-- results -->", "<!-- /results -->")
 
 
 def table(folder: Path) -> str:
-    """One row a recipe that has finished records.  Test error, last epoch, mean ± spread, seeds."""
+    """One row a recipe that has finished records.  Test error, last epoch, mean ± spread, seeds.
+
+    Rows of a paper's table are on its own page: they mean nothing without their controls.
+    """
+    elsewhere = {row.name for name in tables.MODULES for row in tables.find(name).rows}
     runs = [run for run in collect(folder) if run.record["status"] == "finished"]
+    runs = [run for run in runs if run.recipe not in elsewhere]
     lines = [
         "| recipe | data | every label tried, % | linear, % | reported elsewhere | command |",
         "|---|---|---|---|---|---|",

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..files import write_atomically
 from ..record import read
 from . import quantities as q
-from . import sections
+from . import restored, sections
 from .records import Record, companions, mapping, name_of
 from .style import STYLE
 from .tables import escape
@@ -40,6 +40,7 @@ def render(run: Path, beside: Sequence[Path] = ()) -> str:
         ("result", "Result", sections.result(runs)),
         ("curves", "Curves", sections.curves(runs)),
         ("confusion", "Confusion", sections.confusion(record)),
+        ("restored", "What the cells restore", restored.section(run)),
         ("fields", "Receptive fields", sections.fields(run, record)),
         ("cost", "Cost", sections.cost(runs)),
         ("settings", "Settings", sections.settings(record)),

@@ -133,6 +133,11 @@ summary { cursor: pointer; padding: .4rem 0; color: var(--accent); }
 .fields { display: grid; gap: 6px; margin-top: .8rem; grid-template-columns: repeat(16, 1fr); }
 .fields img { width: 100%; height: auto; display: block; image-rendering: pixelated;
   border: 1px solid var(--rule); border-radius: 3px; }
+.strip { margin: .8rem 0 .3rem; font-size: .85rem; }
+.strips { display: grid; gap: 6px; grid-template-columns: repeat(10, minmax(0, 5rem)); }
+.strips img { width: 100%; height: auto; display: block; image-rendering: pixelated;
+  border-radius: 4px; }
+.stack { display: grid; gap: .8rem; }
 .key { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .2em; }
 pre { background: var(--panel); border: 1px solid var(--rule); border-radius: 10px;
   padding: .7rem .9rem; margin: 0 0 .8rem; white-space: pre-wrap; font-size: .9rem;
@@ -149,6 +154,7 @@ code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans 
   .numbers tbody th { position: sticky; left: 0; background: var(--panel); min-width: 7.5rem;
     max-width: 40vw; }
   .fields { grid-template-columns: repeat(8, 1fr); gap: 4px; }
+  .strips { gap: 3px; }
   .confusion tbody th { position: sticky; left: 0; background: var(--panel); }
 }
 @media print {
