@@ -47,7 +47,8 @@ def main() -> None:
     else:
         name = {"tabular": "uff-tabular-cancer", "regression": "uff-regression-diabetes"}
         beside(find(name[given.table]), given, machine)
-    print(f"\n{meter.machine(torch.device('cpu'), 'fp32')}\n{meter.versions()}")
+    where = meter.machine(torch.device("cpu"), machine.precision, machine.fast)
+    print(f"\n{where}\n{meter.versions()}")
 
 
 def beside(recipe: Recipe, given: argparse.Namespace, machine: Machine) -> None:

@@ -38,7 +38,7 @@ class AnomalySettings:
     dataset: str = "mnist"
     digit: int = 0
     cell: Literal["ae", "dae", "cae"] = "ae"
-    widths: list[int] = field(default_factory=lambda: [64, 16])
+    widths: list[int] = field(default_factory=lambda: [16, 8])
     regime: Literal["simultaneous", "separate"] = "simultaneous"
     epochs: int = 10
     batch: int = 100
@@ -46,7 +46,7 @@ class AnomalySettings:
     decay: float = 0.01
     rate: Literal["constant", "cooldown", "cosine"] = "cooldown"
     samples: Literal["pixels", "standardised", "layer_norm"] = "layer_norm"
-    activation: Activation = "relu"
+    activation: Activation = "leaky_relu"
     noise: Literal["none", "gaussian", "masking", "salt_and_pepper"] = "none"
     noise_level: float = 0.3
     memory_gib: float = 2.0
