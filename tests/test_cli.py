@@ -119,7 +119,7 @@ UNSUPERVISED: dict[str, tuple[str, Any]] = {
     "decoder_kernel": ("int", 11),
     "read": ("list of int | null", None),
     "readout_lr": ("float", 0.001),
-    "readout_decay": ("float", 0.01),
+    "readout_decay": ("float", 0.3),
     "memory_gib": ("float", 2.0),
     "evaluate_every": ("int", 1),
     "checkpoint_every": ("int", 1),
@@ -155,9 +155,12 @@ UFF_CELLS: dict[str, dict[str, Any]] = {
 UFF_DATA = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}
 CONVWTA = {
     **{"cell": "convwta", "widths": [64], "kernel": 7, "sparsity_level": 0.2, "pool": 6},
-    **{"stride": 3, "lr": 0.003, "epochs": 10},
+    **{"stride": 3, "lr": 0.003, "epochs": 10, "readout_decay": 0.01},
 }
-WTA = {"cell": "wta", "widths": [2000], "sparsity": "lifetime"}
+WTA = {
+    **{"cell": "wta", "widths": [2000], "sparsity": "lifetime", "sparsity_level": 0.1},
+    **{"noise": "masking", "noise_level": 0.3},
+}
 DIGITS = {"dataset": "digits", "width": 500, "epochs": 40, "batch": 50, "checkpoint_every": 5}
 RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
     "bp-digits": (BACKPROP, DIGITS),

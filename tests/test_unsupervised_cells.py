@@ -82,6 +82,9 @@ def as_it_is(sample: Tensor) -> Tensor:
 
 FORMULAS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": lambda v: torch.where(v > 0, v, 0.0),
+    "normed_relu": lambda v: FORMULAS["relu"](
+        (v - v.mean()) / ((v - v.mean()).square().mean() + 1e-8).sqrt() - 1
+    ),
     "leaky_relu": lambda v: torch.where(v > 0, v, 0.1 * v),
     "gelu": lambda v: v * 0.5 * (1 + torch.erf(v / math.sqrt(2))),
     "tanh": lambda v: (v.exp() - (-v).exp()) / (v.exp() + (-v).exp()),
@@ -158,7 +161,7 @@ def dense_loop(
     latents = []
     for sample in corrupted(seen):
         drives = [(weight[j] * sample).sum() + bias[j] for j in range(len(weight))]
-        latents.append(torch.stack([FORMULAS[activation](drive) for drive in drives]))
+        latents.append(FORMULAS[activation](torch.stack(drives)))
     z = torch.stack(latents)
     answers = [
         torch.stack([(back[d] * kept).sum() + offset[d] for d in range(len(back))])

@@ -67,7 +67,12 @@ recipes["uff-wta-mnist"] = Recipe(
     claim="Dense winner-take-all cells: at most 1.4 % test error.",
     source=f"{SOURCE}, with the cells of Makhzani and Frey 2015, arXiv:1409.2752",
     defaults=UnsupervisedSettings(
-        cell="wta", widths=[2000], sparsity="lifetime", sparsity_level=0.05
+        cell="wta",
+        widths=[2000],
+        sparsity="lifetime",
+        sparsity_level=0.1,
+        noise="masking",
+        noise_level=0.3,
     ),
     build=build,
     twin="uff-wta-mnist",
@@ -89,6 +94,7 @@ recipes["uff-convwta-mnist"] = replace(
         stride=3,
         lr=0.003,
         epochs=10,
+        readout_decay=0.01,
     ),
     reported="99.3 and more with a linear SVM (Makhzani and Frey 2015, second-hand)",
 )

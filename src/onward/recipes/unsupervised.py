@@ -82,7 +82,7 @@ class UnsupervisedSettings:
     decoder_kernel: int = 11
     read: list[int] | None = None
     readout_lr: float = 0.001
-    readout_decay: float = 0.01
+    readout_decay: float = 0.3
     memory_gib: float = 2.0
     evaluate_every: int = 1
     checkpoint_every: int = 1
