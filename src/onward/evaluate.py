@@ -42,12 +42,12 @@ class Verdicts:
 
 
 @torch.no_grad()
-def judge(row: Row, x: Tensor, *, labels: bool = True) -> Verdicts:
-    """All readouts on samples x [B, *D], in chunks; ``labels=False`` leaves out every label."""
+def judge(row: Row, x: Tensor, *, labels: bool = True, linear: bool = True) -> Verdicts:
+    """All readouts on samples x [B, *D], in chunks; False leaves out every label, or the linear."""
     tried: list[Tensor] = []
-    linear: list[Tensor] = []
+    read: list[Tensor] = []
     restoring: list[Tensor] = []
-    head = row.linear()
+    head = row.linear() if linear else None
     device = next((p.device for s in row.everyone for p in s.cell.parameters()), x.device)
     for at in range(0, len(x), CHUNK):
         part = x[at : at + CHUNK].to(device)
@@ -55,24 +55,27 @@ def judge(row: Row, x: Tensor, *, labels: bool = True) -> Verdicts:
             tried.append(every_label(row, part).float().cpu())
         if head is not None:
             seen = neutral_answers(row.cells, row.algorithm, part, head.read)
-            linear.append(head(head.features(seen)).float().cpu())
+            read.append(head(head.features(seen)).float().cpu())
         if row.detects:
             each = reconstruction_errors(row.cells, row.algorithm, part)
             restoring.append(each.float().cpu())
     return Verdicts(
         torch.cat(tried, dim=1) if tried else None,
-        torch.cat(linear) if linear else None,
+        torch.cat(read) if read else None,
         torch.cat(restoring, dim=1) if restoring else None,
     )
 
 
-def errors(row: Row, x: Tensor, y: Tensor, trained: int | None = None) -> dict[str, Any]:
+def errors(
+    row: Row, x: Tensor, y: Tensor, trained: int | None = None, *, linear: bool = True
+) -> dict[str, Any]:
     """Error as a fraction by readout, and of each trained cell alone.  x [B, *D], y [B].
 
-    What an error is says :func:`measure`; None where these samples give none.
+    What an error is says :func:`measure`; None where these samples give none. ``linear=False``
+    leaves out a linear readout that has not learned yet.
     """
     trained = len(row.stations) if trained is None else trained
-    verdicts, task, y = judge(row, x), row.task, y.cpu()
+    verdicts, task, y = judge(row, x, linear=linear), row.task, y.cpu()
     found: dict[str, Any] = {
         name: task.error(scores, y) for name, scores in verdicts.scores(row, trained).items()
     }

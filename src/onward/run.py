@@ -273,8 +273,10 @@ class Run:
         return {
             (name, split): value
             for split, (x, y) in splits.items()
-            for name, value in evaluate.errors(self.row, x, y, stage.trained).items()
-            if not isinstance(value, list) and not (name == "linear" and untrained)
+            for name, value in evaluate.errors(
+                self.row, x, y, stage.trained, linear=not untrained
+            ).items()
+            if not isinstance(value, list)
         }
 
     def _refuse_divergence(self, stage: Stage, epoch: int) -> None:
