@@ -1,13 +1,16 @@
 """What each verb of the command does. One function a verb; each returns the exit code."""
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .. import named
 from ..errors import BadInput
+from . import TRACEBACK
 
 
 def ls(given: argparse.Namespace) -> int:
@@ -267,9 +270,9 @@ def check(given: argparse.Namespace) -> int:
     except BadInput:
         raise
     except Exception as error:  # somebody's part can fail in any way
-        at = traceback.extract_tb(error.__traceback__)[-1]
-        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        print(f"broken  it raised {why} ({at.filename}, line {at.lineno})")
+        print(f"broken  it raised {named.told(error)}")
+        if os.environ.get(TRACEBACK):
+            traceback.print_exception(error)
         return 1
     return 0
 
