@@ -270,6 +270,38 @@ def test_a_run_says_what_came_out(tmp_path: Path) -> None:
     assert "\x1b" not in done.err + done.out
 
 
+def test_a_run_that_only_guesses_says_so(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    sizes = {"train": 300, "test": 100}
+    arrays = {f"x_{k}": rng.random((n, 6)).astype(np.float32) for k, n in sizes.items()}
+    arrays |= {f"y_{k}": np.arange(n) % 5 // 3 for k, n in sizes.items()}
+    save_npz(tmp_path / "noise.npz", arrays)
+    words = ("bp-digits", *TINY[2:], "--data", tmp_path / "noise.npz")
+    done = onward("run", *words, "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+    last = done.out.splitlines()[-2:]
+    guess = "always the most frequent class: 40.00 % wrong"
+    assert last[0] == f"linear: no better than guessing ({guess})"
+    assert last[1].startswith(
+        "try more --epochs, a learning rate 10 times larger or smaller (--lr)"
+    )
+    arrays |= {
+        f"y_{k}": (arrays[f"x_{k}"][:, 0] > arrays[f"x_{k}"][:, 1]).astype(int) for k in sizes
+    }
+    save_npz(tmp_path / "signal.npz", arrays)
+    words = (
+        "bp-digits",
+        *TINY[2:],
+        "--epochs",
+        30,
+        "--lr",
+        0.02,
+        "--data",
+        tmp_path / "signal.npz",
+    )
+    assert "guessing" not in onward("run", *words, "--out", tmp_path / "learned").out
+
+
 def test_the_folder_of_a_run_has_a_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert onward("run", "ff-digits", *TINY, "--epochs", 1, "--seed", 5).code == 0

@@ -315,6 +315,7 @@ def _say_result(folder: Path) -> None:
     """The last lines of a run: test errors, its controls' beside them, and where to look."""
     from ..record import read
     from ..report.records import companions
+    from .guessing import no_better
 
     print()
     for place in (folder, *companions(folder)):
@@ -326,9 +327,12 @@ def _say_result(folder: Path) -> None:
         name += "" if place == folder else f", {place.name}"
         said = ", ".join(shown) + _kind(record)
         print(f"{name:<36} test error  {said:<34} {seconds:.1f} s of training")
-    if read(folder).get("part", "readout") != "readout":
+    record = read(folder)
+    if record.get("part", "readout") != "readout":
         print(f"for the next site: {folder / 'latents.safetensors'}")
     print(f"report: {folder / 'report.html'}")
+    for line in no_better(record):
+        print(line)
 
 
 def _percent(error: float | None) -> str:
