@@ -234,6 +234,7 @@ NPZ: list[tuple[dict[str, Any], str]] = [
     ({"x_train": np.zeros((599, 1, 8, 8), np.float32)}, "x_train"),
     ({"y_train": np.full(600, -1)}, "y_train"),
     ({"y_test": np.full(200, 77)}, "y_test"),
+    ({"y_train": np.array([0, 2, 5] * 200), "y_test": np.array([2, 5] * 100)}, "has 1, 3, 4; numb"),
     ({"y_test": None}, "y_test"),
     ({"x_train": np.array([{}] * 600)}, "pickle"),
 ]
@@ -244,6 +245,12 @@ def test_damaged_npz(here: Path, changes: dict[str, Any], says: str) -> None:
     save_npz("own.npz", arrays(**changes))
     assert says in onward(*RUN, "--data", "own.npz", "--out", "run").complaint
     assert not Path("run").exists()
+
+
+def test_a_run_is_tested_on_data_without_some_of_its_classes(finished: Path, here: Path) -> None:
+    few = {k: np.full(len(v), 5) if k[0] == "y" else v for k, v in arrays().items()}
+    save_npz("few.npz", few)
+    assert onward("eval", finished, "--data", "few.npz").code == 0
 
 
 def test_truncated_npz(here: Path) -> None:

@@ -316,7 +316,7 @@ def run_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
     As the run had it: prepared, where its recipe prepares data.
     """
     recipe, settings = recipe_of(record, folder)
-    named = data.load(settings.dataset, data_path or local_of(folder).get("data"))
+    named = data.load(settings.dataset, data_path or local_of(folder).get("data"), gaps=True)
     return recipe.data(settings, named)
 
 
