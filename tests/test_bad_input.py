@@ -55,6 +55,7 @@ WORDS: list[tuple[str, str]] = [
     ("data download mnits", "no data set is called 'mnits': did you mean 'mnist'?"),
     ("data verify digts", "no data set is called 'digts': did you mean 'digits'?"),
     ("resume X --epochs 5", "a run is resumed with its own settings, and --epochs came"),
+    ("resume X --threads many", "--threads: invalid int value: 'many'"),
     # Settings
     ("run ff-digits --epoch 5", "ff-digits has no setting 'epoch': did you mean 'epochs'?"),
     ("run ff-digits --witdh=5", "ff-digits has no setting 'witdh': did you mean 'width'?"),

@@ -28,7 +28,7 @@ FLAGS = {
     "show": "recipe",
     "run": "words",
     "relay": "words",
-    "resume": "folder --data",
+    "resume": "folder --data --threads",
     "eval": "folder --data",
     "predict": "folder input --format --readout --out",
     "report": "folders",

@@ -79,6 +79,7 @@ INSIDE: dict[str, dict[str, tuple[type, ...]]] = {
 OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
     "": {"measure": _TEXT},
     "data": {"target": _TEXT},
+    "machine": {"note": _TEXT},
 }
 """Keys that are there only where they say something unusual: of the record, and inside."""
 ADDED: dict[str, dict[str, tuple[type, ...]]] = {"machine": {"fast": _TEXT}}

@@ -81,6 +81,9 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     resume = verb("resume", "go on with an interrupted run; it will equal one never interrupted")
     resume.add_argument("folder", metavar="DIR", type=Path)
     resume.add_argument("--data", metavar="PATH", help="where the run's data lie now")
+    resume.add_argument(
+        "--threads", metavar="N", type=int, help="go on with so many, no longer bit for bit"
+    )
     evaluate = verb("eval", "test errors of a trained run, on its own or other labelled data")
     evaluate.add_argument("folder", metavar="DIR", type=Path)
     evaluate.add_argument("--data", metavar="PATH", help="folder or .npz; else the run's own")

@@ -165,15 +165,45 @@ def resume(given: argparse.Namespace) -> int:
     from ..record import read
 
     folder: Path = given.folder
+    if given.threads is not None:
+        _say_threads(folder, given.threads)
 
     def train() -> None:
         if read(folder)["status"] != "finished" or not running.waiting(folder):
-            running.resume(folder, data_path=given.data, progress=progress_for(sys.stderr))
+            running.resume(
+                folder,
+                data_path=given.data,
+                threads=given.threads,
+                progress=progress_for(sys.stderr),
+            )
 
-    return _see_through(train, folder, given.data)
+    return _see_through(train, folder, given.data, given.threads)
 
 
-def _see_through(train: Callable[[], None], folder: Path, data_path: str | None = None) -> int:
+def _say_threads(folder: Path, threads: int) -> None:
+    """Where a run goes on with another number of threads than it has, what that costs."""
+    from ..checkpoint import positions
+    from ..plan import Machine
+    from ..record import read
+
+    record = read(folder)
+    before = record["machine"]["threads"]
+    Machine(threads=threads).resolve()
+    begun = record["status"] != "finished" and positions(folder / "checkpoint")
+    if begun and threads != before:
+        print(
+            f"onward: --threads {threads} after {before} before: sums are rounded in another order, so "
+            "this run will not equal an uninterrupted one bit for bit; its record says so",
+            file=sys.stderr,
+        )
+
+
+def _see_through(
+    train: Callable[[], None],
+    folder: Path,
+    data_path: str | None = None,
+    threads: int | None = None,
+) -> int:
     """Train, then the runs that wait beside; report and say what came out. Returns the code."""
     from ..progress import progress_for
     from ..recipes import running
@@ -186,7 +216,11 @@ def _see_through(train: Callable[[], None], folder: Path, data_path: str | None 
             told = "the twin: backprop on the same cells" if name == "twin" else f"control: {name}"
             print(f"\n{told}", file=sys.stderr)
             running.train_beside(
-                folder, name, data_path=data_path, progress=progress_for(sys.stderr)
+                folder,
+                name,
+                data_path=data_path,
+                threads=threads,
+                progress=progress_for(sys.stderr),
             )
             _write_report(folder / name)
             _write_report(folder)
