@@ -357,6 +357,7 @@ RECORDS: list[tuple[Callable[[Path], object], str]] = [
     (lambda r: change(r, seed=True), "seed should be a whole number, and is true or false"),
     (lambda r: change(r, data__shape="1x8x8"), "data.shape should be a list, and is text"),
     (lambda r: change(r, data__shape=[1, "8"]), "data.shape should be a list of a whole number"),
+    (lambda r: change(r, data__range=["0", 1]), "data.range should be a list of a number or null"),
     (lambda r: change(r, data__label_names=[1]), "data.label_names should be a list of text"),
     (lambda r: change(r, cells=[1, 2]), "is not a whole record: cells[0].name is missing"),
     (lambda r: change(r, cost__flops="many"), "cost.flops should be a number or null, and is text"),

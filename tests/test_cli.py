@@ -273,7 +273,7 @@ def test_a_run_says_what_came_out(tmp_path: Path) -> None:
 def test_a_run_that_only_guesses_says_so(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     sizes = {"train": 300, "test": 100}
-    arrays = {f"x_{k}": rng.random((n, 6)).astype(np.float32) for k, n in sizes.items()}
+    arrays: dict[str, Any] = {f"x_{k}": rng.random((n, 6)) for k, n in sizes.items()}
     arrays |= {f"y_{k}": np.arange(n) % 5 // 3 for k, n in sizes.items()}
     save_npz(tmp_path / "noise.npz", arrays)
     words = ("bp-digits", *TINY[2:], "--data", tmp_path / "noise.npz")
@@ -289,17 +289,10 @@ def test_a_run_that_only_guesses_says_so(tmp_path: Path) -> None:
         f"y_{k}": (arrays[f"x_{k}"][:, 0] > arrays[f"x_{k}"][:, 1]).astype(int) for k in sizes
     }
     save_npz(tmp_path / "signal.npz", arrays)
-    words = (
-        "bp-digits",
-        *TINY[2:],
-        "--epochs",
-        30,
-        "--lr",
-        0.02,
-        "--data",
-        tmp_path / "signal.npz",
-    )
-    assert "guessing" not in onward("run", *words, "--out", tmp_path / "learned").out
+    more = ("--epochs", 30, "--lr", 0.02, "--data", tmp_path / "signal.npz")
+    done = onward("run", "bp-digits", *TINY[2:], *more, "--out", tmp_path / "learned")
+    assert "linear" in done.out
+    assert "guessing" not in done.out
 
 
 def test_the_folder_of_a_run_has_a_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -364,6 +357,26 @@ def test_predict_with_either_readout_as_json(finished: Path, tmp_path: Path, rea
     assert labels == [max(row["scores"], key=row["scores"].get) for row in rows]
     wrong = np.mean([label != str(int(y)) for label, y in zip(labels, test.y, strict=True)])
     assert wrong == pytest.approx(record.read(finished)["test_error"][readout])
+
+
+def test_predict_warns_of_another_scale(copied: Path, tmp_path: Path) -> None:
+    test = data.load("synthetic").test
+    low, high = record.read(copied)["data"]["range"]
+    for name, factor in (("same", 1), ("large", 255), ("small", 0.001)):
+        np.save(tmp_path / f"{name}.npy", factor * test.x.numpy())
+    done = onward("predict", copied, tmp_path / "same.npy")
+    assert (done.code, done.err) == (0, "")
+    for name in ("large", "small"):
+        done = onward("predict", copied, tmp_path / f"{name}.npy")
+        assert (done.code, len(done.out.splitlines())) == (0, 201)
+        (line,) = done.err.splitlines()
+        assert line.startswith("onward: the inputs run from ")
+        assert f"trained on samples from {low:.4g} to {high:.4g}: hand in" in line
+    old = record.read(copied)
+    del old["data"]["range"]
+    record.write(copied / "record.json", old)
+    done = onward("predict", copied, tmp_path / "large.npy")
+    assert (done.code, done.err) == (0, "")
 
 
 def test_report_stands_runs_side_by_side(copied: Path, finished: Path) -> None:

@@ -192,8 +192,8 @@ def _say_threads(folder: Path, threads: int) -> None:
     begun = record["status"] != "finished" and positions(folder / "checkpoint")
     if begun and threads != before:
         print(
-            f"onward: --threads {threads} after {before} before: sums are rounded in another order, so "
-            "this run will not equal an uninterrupted one bit for bit; its record says so",
+            f"onward: --threads {threads} after {before} before: sums are rounded in another "
+            "order, so this run will not equal an uninterrupted one bit for bit; the record says it",
             file=sys.stderr,
         )
 
@@ -267,10 +267,12 @@ def predict(given: argparse.Namespace) -> int:
     from ..files import write_atomically
     from ..inputs import read_inputs
     from ..recipes import running
-    from .predictions import predictions
+    from .predictions import other_scale, predictions
 
     opened = running.open_run(given.folder)
     names, x = read_inputs(given.input, tuple(opened.record["data"]["shape"]))
+    if (other := other_scale(x, opened.record["data"].get("range", []))) is not None:
+        print(f"onward: {other}: hand in inputs of the same scale", file=sys.stderr)
     text = predictions(opened, names, x, given.readout, given.format)
     if given.out is None:
         sys.stdout.write(text)
