@@ -139,7 +139,11 @@ def test_interrupted_in_an_epoch(
     made = record.read(out)
     assert made["status"] == "interrupted"
     assert (out / "checkpoint" / f"{steps:010d}").is_dir()
-    assert onward("eval", out).code == 0, "what there is can be looked at"
+    looked = onward("eval", out)
+    assert looked.code == 0, "what there is can be looked at"
+    epochs = (steps - 1) // 10
+    stood = f"in epoch {epochs + 1}, after {steps - 10 * epochs} batches"
+    assert looked.out.splitlines()[0] == f"synthetic, 200 test samples, {stood}"
     assert onward("report", out).code == 0
     assert onward("resume", out).code == 0
     assert onward("run", *words, "--out", tmp_path / "whole").code == 0

@@ -193,7 +193,8 @@ def _say_threads(folder: Path, threads: int) -> None:
     if begun and threads != before:
         print(
             f"onward: --threads {threads} after {before} before: sums are rounded in another "
-            "order, so this run will not equal an uninterrupted one bit for bit; the record says it",
+            "order, so this run will not equal an uninterrupted one bit for bit; its record "
+            "says so",
             file=sys.stderr,
         )
 
@@ -252,7 +253,7 @@ def eval(given: argparse.Namespace) -> int:
         )
     kind = _kind(opened.record)
     found = evaluate.errors(opened.plan.row, dataset.test.x, dataset.test.y)
-    print(f"{dataset.name}, {len(dataset.test):,} test samples, epoch {opened.record['epochs']}")
+    print(f"{dataset.name}, {len(dataset.test):,} test samples, {opened.place}")
     for name, value in found.items():
         if isinstance(value, list):
             for cell, error in zip(opened.record["cells"], value, strict=True):

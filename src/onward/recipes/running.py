@@ -29,11 +29,15 @@ TWIN = "twin"
 
 @dataclass(frozen=True)
 class Opened:
-    """A run's folder, rebuilt: its record, its plan with trained weights, and its recipe."""
+    """A run's folder, rebuilt: its record, its plan with trained weights, and its recipe.
+
+    ``place`` is how far these weights are trained, in words.
+    """
 
     record: Record
     plan: Plan
     recipe: Recipe
+    place: str
 
 
 def start(
@@ -227,7 +231,10 @@ def open_run(folder: Path, *, device: str = "auto", threads: int | None = None) 
     where = machine.resolve()
     for station in plan.row.everyone:
         station.cell.to(where)
-    return Opened(record, plan, recipe)
+    epochs, position = saved.state["record"]["epochs"], saved.state.get("position", {})
+    batches = position.get("batch", 0)  # of an epoch that is not over
+    place = f"in epoch {epochs + 1}, after {batches:,} batches" if batches else f"epoch {epochs}"
+    return Opened(record, plan, recipe, place)
 
 
 def command(recipe: Recipe, name: str, settings: Any, seed: int, machine: Machine) -> str:
