@@ -238,9 +238,26 @@ def test_ls_names_everything() -> None:
 def test_show_tells_claim_source_and_settings() -> None:
     done = onward("show", "ff-mnist")
     assert done.code == 0
-    recipe = find("ff-mnist")
+    recipe, words = find("ff-mnist"), " ".join(done.out.split())
     for text in (recipe.claim, recipe.source, "bp-mnist", *FORWARD_FORWARD):
-        assert text in done.out
+        assert text in words
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_show_fits_and_tells_every_flag(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    done = onward("show", name)
+    assert done.code == 0
+    assert all(len(line) <= 80 for line in done.out.splitlines())
+    recipe, words = find(name), " ".join(done.out.split())
+    for setting, kind, default, meaning in describe(recipe.defaults):
+        assert any(line.startswith(f"{setting} ") for line in done.out.splitlines())
+        assert default in words
+        assert f"{meaning} ({kind})" in words
+    dests = {action.dest for action in run_parser(recipe, name)._actions}
+    own = dests - {*RECIPES[name][0], "help", "print_config"}
+    listed = {line.split()[0] for line in done.out.splitlines() if line.startswith("--")}
+    assert listed == {f"--{flag}" for flag in own}
 
 
 def test_a_run_leaves_its_folder(finished: Path) -> None:

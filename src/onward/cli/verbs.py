@@ -32,28 +32,29 @@ def ls(given: argparse.Namespace) -> int:
 
 
 def show(given: argparse.Namespace) -> int:
-    """A recipe's claim, source and settings."""
-    from rich.console import Console
-    from rich.table import Table
-
+    """A recipe's claim, source and settings, and the flags of every run."""
     from .. import recipes
-    from .settings import describe
+    from . import columns
+    from .settings import describe, describe_flags
 
-    recipe = recipes.find(given.recipe)
-    print(f"{given.recipe}\n\nclaim   {recipe.claim}\nsource  {recipe.source}")
+    recipe, wide = recipes.find(given.recipe), columns.width()
+    about = {"claim": recipe.claim, "source": recipe.source}
     if recipe.twin:
-        print(f"twin    {recipe.twin} (backprop on the same cells: --twin)")
+        about["twin"] = f"{recipe.twin} (backprop on the same cells: --twin)"
     if recipe.controls:
-        print(f"control {', '.join(recipe.controls)} (run beside it; --alone leaves them out)")
-    table = Table(box=None, pad_edge=False)
-    for heading in ("setting", "type", "default", "meaning"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "setting")
-    for row in describe(recipe.defaults):
-        table.add_row(*row)
-    console = Console(highlight=False)
-    with console.capture() as drawn:  # printed by us: rich ends the process where a reader leaves
-        console.print(table)
-    print("\n" + drawn.get(), end="")
+        names = ", ".join(recipe.controls)
+        about["control"] = f"{names} (run beside it; --alone leaves them out)"
+    settings = [
+        (name, default, f"{meaning} ({kind})".lstrip())
+        for name, kind, default, meaning in describe(recipe.defaults)
+    ]
+    parts = [
+        given.recipe,
+        "\n".join(columns.paragraph(f"{k:<8}", text, wide) for k, text in about.items()),
+        columns.table(("setting", "default", "meaning (type)"), settings, wide),
+        columns.table(("flag", "default", "of every run"), describe_flags(recipe), wide),
+    ]
+    print("\n\n".join(parts))
     return 0
 
 
