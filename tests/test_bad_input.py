@@ -55,6 +55,7 @@ WORDS: list[tuple[str, str]] = [
     ("data download mnits", "no data set is called 'mnits': did you mean 'mnist'?"),
     ("data verify digts", "no data set is called 'digts': did you mean 'digits'?"),
     ("resume X --epochs 5", "a run is resumed with its own settings, and --epochs came"),
+    ("resume X --threads many", "--threads: invalid int value: 'many'"),
     # Settings
     ("run ff-digits --epoch 5", "ff-digits has no setting 'epoch': did you mean 'epochs'?"),
     ("run ff-digits --witdh=5", "ff-digits has no setting 'witdh': did you mean 'width'?"),
@@ -234,6 +235,7 @@ NPZ: list[tuple[dict[str, Any], str]] = [
     ({"x_train": np.zeros((599, 1, 8, 8), np.float32)}, "x_train"),
     ({"y_train": np.full(600, -1)}, "y_train"),
     ({"y_test": np.full(200, 77)}, "y_test"),
+    ({"y_train": np.array([0, 2, 5] * 200), "y_test": np.array([2, 5] * 100)}, "has 1, 3, 4; numb"),
     ({"y_test": None}, "y_test"),
     ({"x_train": np.array([{}] * 600)}, "pickle"),
 ]
@@ -244,6 +246,12 @@ def test_damaged_npz(here: Path, changes: dict[str, Any], says: str) -> None:
     save_npz("own.npz", arrays(**changes))
     assert says in onward(*RUN, "--data", "own.npz", "--out", "run").complaint
     assert not Path("run").exists()
+
+
+def test_a_run_is_tested_on_data_without_some_of_its_classes(finished: Path, here: Path) -> None:
+    few = {k: np.full(len(v), 5) if k[0] == "y" else v for k, v in arrays().items()}
+    save_npz("few.npz", few)
+    assert onward("eval", finished, "--data", "few.npz").code == 0
 
 
 def test_truncated_npz(here: Path) -> None:
@@ -349,6 +357,7 @@ RECORDS: list[tuple[Callable[[Path], object], str]] = [
     (lambda r: change(r, seed=True), "seed should be a whole number, and is true or false"),
     (lambda r: change(r, data__shape="1x8x8"), "data.shape should be a list, and is text"),
     (lambda r: change(r, data__shape=[1, "8"]), "data.shape should be a list of a whole number"),
+    (lambda r: change(r, data__range=["0", 1]), "data.range should be a list of a number or null"),
     (lambda r: change(r, data__label_names=[1]), "data.label_names should be a list of text"),
     (lambda r: change(r, cells=[1, 2]), "is not a whole record: cells[0].name is missing"),
     (lambda r: change(r, cost__flops="many"), "cost.flops should be a number or null, and is text"),
@@ -518,3 +527,96 @@ def test_a_foreign_folder_is_left_alone(copied: Path, tmp_path: Path) -> None:
             change(copied, status="running")
         said = onward(verb, copied).complaint
         assert "is of another run than the record beside it (other: seed)" in said
+
+
+# Somebody's own recipe that raises
+
+RAISING = """
+import os
+from dataclasses import dataclass, replace
+import onward
+from onward.recipes import Recipe
+from onward.recipes.forward_forward import ForwardForwardSettings, build
+class Cell(onward.Dense):
+    def forward(self, x):
+        if os.environ.get("FAIL") == "cell": x.reshape(7, -1, 7)
+        return super().forward(x)
+def built(settings, data, seed):
+    if os.environ.get("FAIL") == "build": raise ValueError("two\\nlines")
+    if os.environ.get("FAIL") == "file": open("none.txt")
+    plan = build(settings, data, seed)
+    if os.environ.get("FAIL") == "onward": onward.Dense(-1, 3)
+    for station in plan.row.stations: station.cell.__class__ = Cell
+    return plan
+recipe = Recipe("raising", "none", "here", ForwardForwardSettings(dataset="synthetic", width=16,
+    cells=2, epochs=2, batch=60, evaluate_every=1), built)
+@dataclass(frozen=True)
+class Bare:
+    epochs: int = 1
+bare = replace(recipe, defaults=Bare())
+"""
+
+
+@pytest.fixture
+def raising(here: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    Path("raising.py").write_text(RAISING)
+    monkeypatch.delitem(sys.modules, "raising", raising=False)
+    return "raising:recipe"
+
+
+@pytest.mark.parametrize(
+    ("fail", "says"),
+    [
+        ("build", "ValueError: two lines (raising.py, line 12)"),
+        ("file", "FileNotFoundError: [Errno 2] No such file or directory: 'none.txt' (raising.py"),
+        ("cell", "RuntimeError: shape '[7, -1, 7]' is invalid for input of size "),
+    ],
+)
+def test_what_a_part_of_ones_own_raises_is_one_line(
+    raising: str, monkeypatch: pytest.MonkeyPatch, fail: str, says: str
+) -> None:
+    from test_resume import press_after
+
+    with monkeypatch.context() as patch:
+        press_after(patch, steps=5)
+        assert onward("run", raising, "--threads", 1, "--out", "run").code == 130
+    np.save("x.npy", np.zeros((1, 64), np.float32))
+    monkeypatch.setenv("FAIL", fail)
+    for words in (
+        ("run", raising, "--out", "other"),
+        ("relay", raising, "--out", "other"),
+        ("resume", "run"),
+        ("eval", "run"),
+        ("predict", "run", "x.npy"),
+    ):
+        said = onward(*words).complaint
+        assert said.startswith(f"{raising} raised {says}"), words
+        assert "(raising.py, line " in said
+        assert said.endswith("; ONWARD_TRACEBACK=1 shows the whole traceback")
+    assert onward("check", raising).out.startswith("broken  it raised ")
+    monkeypatch.setenv("ONWARD_TRACEBACK", "1")
+    done = onward("eval", "run")
+    assert done.code == 2
+    assert done.err.startswith("Traceback (most recent call last)")
+    assert done.err.splitlines()[-1].startswith(f"onward: {raising} raised ")
+
+
+def test_what_onward_raises_keeps_its_traceback(
+    raising: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(AttributeError, match="dataset"):
+        onward("run", "raising:bare", "--out", "run")
+    monkeypatch.setenv("FAIL", "onward")
+    with pytest.raises(RuntimeError, match="negative dimension"):
+        onward("run", raising, "--out", "run")
+
+
+def test_a_part_that_fails_while_it_is_imported_says_where(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("failing.py").write_text("\n\n1 / 0\n")
+    said = onward("run", "failing:recipe").complaint
+    assert said == (
+        "failing:recipe could not be imported (ZeroDivisionError: division by zero; failing.py, "
+        "line 3)"
+    )

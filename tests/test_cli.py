@@ -28,7 +28,7 @@ FLAGS = {
     "show": "recipe",
     "run": "words",
     "relay": "words",
-    "resume": "folder --data",
+    "resume": "folder --data --threads",
     "eval": "folder --data",
     "predict": "folder input --format --readout --out",
     "report": "folders",
@@ -241,9 +241,26 @@ def test_ls_names_everything() -> None:
 def test_show_tells_claim_source_and_settings() -> None:
     done = onward("show", "ff-mnist")
     assert done.code == 0
-    recipe = find("ff-mnist")
+    recipe, words = find("ff-mnist"), " ".join(done.out.split())
     for text in (recipe.claim, recipe.source, "bp-mnist", *FORWARD_FORWARD):
-        assert text in done.out
+        assert text in words
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_show_fits_and_tells_every_flag(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    done = onward("show", name)
+    assert done.code == 0
+    assert all(len(line) <= 80 for line in done.out.splitlines())
+    recipe, words = find(name), " ".join(done.out.split())
+    for setting, kind, default, meaning in describe(recipe.defaults):
+        assert any(line.startswith(f"{setting} ") for line in done.out.splitlines())
+        assert default in words
+        assert f"{meaning} ({kind})" in words
+    dests = {action.dest for action in run_parser(recipe, name)._actions}
+    own = dests - {*RECIPES[name][0], "help", "print_config"}
+    listed = {line.split()[0] for line in done.out.splitlines() if line.startswith("--")}
+    assert listed == {f"--{flag}" for flag in own}
 
 
 def test_a_run_leaves_its_folder(finished: Path) -> None:
@@ -271,6 +288,31 @@ def test_a_run_says_what_came_out(tmp_path: Path) -> None:
     assert f"report: {tmp_path / 'run' / 'report.html'}" in done.out
     assert "epoch 3/3" in done.err, "a plain line elsewhere than on a terminal"
     assert "\x1b" not in done.err + done.out
+
+
+def test_a_run_that_only_guesses_says_so(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    sizes = {"train": 300, "test": 100}
+    arrays: dict[str, Any] = {f"x_{k}": rng.random((n, 6)) for k, n in sizes.items()}
+    arrays |= {f"y_{k}": np.arange(n) % 5 // 3 for k, n in sizes.items()}
+    save_npz(tmp_path / "noise.npz", arrays)
+    words = ("bp-digits", *TINY[2:], "--data", tmp_path / "noise.npz")
+    done = onward("run", *words, "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+    last = done.out.splitlines()[-2:]
+    guess = "always the most frequent class: 40.00 % wrong"
+    assert last[0] == f"linear: no better than guessing ({guess})"
+    assert last[1].startswith(
+        "try more --epochs, a learning rate 10 times larger or smaller (--lr)"
+    )
+    arrays |= {
+        f"y_{k}": (arrays[f"x_{k}"][:, 0] > arrays[f"x_{k}"][:, 1]).astype(int) for k in sizes
+    }
+    save_npz(tmp_path / "signal.npz", arrays)
+    more = ("--epochs", 30, "--lr", 0.02, "--data", tmp_path / "signal.npz")
+    done = onward("run", "bp-digits", *TINY[2:], *more, "--out", tmp_path / "learned")
+    assert "linear" in done.out
+    assert "guessing" not in done.out
 
 
 def test_the_folder_of_a_run_has_a_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,6 +377,26 @@ def test_predict_with_either_readout_as_json(finished: Path, tmp_path: Path, rea
     assert labels == [max(row["scores"], key=row["scores"].get) for row in rows]
     wrong = np.mean([label != str(int(y)) for label, y in zip(labels, test.y, strict=True)])
     assert wrong == pytest.approx(record.read(finished)["test_error"][readout])
+
+
+def test_predict_warns_of_another_scale(copied: Path, tmp_path: Path) -> None:
+    test = data.load("synthetic").test
+    low, high = record.read(copied)["data"]["range"]
+    for name, factor in (("same", 1), ("large", 255), ("small", 0.001)):
+        np.save(tmp_path / f"{name}.npy", factor * test.x.numpy())
+    done = onward("predict", copied, tmp_path / "same.npy")
+    assert (done.code, done.err) == (0, "")
+    for name in ("large", "small"):
+        done = onward("predict", copied, tmp_path / f"{name}.npy")
+        assert (done.code, len(done.out.splitlines())) == (0, 201)
+        (line,) = done.err.splitlines()
+        assert line.startswith("onward: the inputs run from ")
+        assert f"trained on samples from {low:.4g} to {high:.4g}: hand in" in line
+    old = record.read(copied)
+    del old["data"]["range"]
+    record.write(copied / "record.json", old)
+    done = onward("predict", copied, tmp_path / "large.npy")
+    assert (done.code, done.err) == (0, "")
 
 
 def test_report_stands_runs_side_by_side(copied: Path, finished: Path) -> None:

@@ -197,6 +197,7 @@ def test_describe_is_the_data_object_of_the_record() -> None:
         "label_names": list("0123456789"),
         "note": None,
         "fingerprint": made.fingerprint(),
+        "range": [float(made.train.x.min()), float(made.train.x.max())],
     }
     assert json.loads(json.dumps(described)) == described
 

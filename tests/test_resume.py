@@ -3,10 +3,12 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,11 +139,59 @@ def test_interrupted_in_an_epoch(
     made = record.read(out)
     assert made["status"] == "interrupted"
     assert (out / "checkpoint" / f"{steps:010d}").is_dir()
-    assert onward("eval", out).code == 0, "what there is can be looked at"
+    looked = onward("eval", out)
+    assert looked.code == 0, "what there is can be looked at"
+    epochs = (steps - 1) // 10
+    stood = f"in epoch {epochs + 1}, after {steps - 10 * epochs} batches"
+    assert looked.out.splitlines()[0] == f"synthetic, 200 test samples, {stood}"
     assert onward("report", out).code == 0
     assert onward("resume", out).code == 0
     assert onward("run", *words, "--out", tmp_path / "whole").code == 0
     same(out, tmp_path / "whole")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """The number of threads is the process's: put back what it was."""
+    yield
+    torch.set_num_threads(1)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_resumed_with_other_threads_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, words = tmp_path / "run", KINDS["simultaneous"]
+    press_after(monkeypatch, 5)
+    assert onward("run", *words, "--out", out).code == 130
+    monkeypatch.undo()
+    assert "threads should be 1 to 1024" in onward("resume", out, "--threads", 0).complaint
+    press_after(monkeypatch, 2)  # before the next checkpoint that is due
+    done = onward("resume", out, "--threads", 2)
+    assert done.code == 130
+    monkeypatch.undo()
+    said = "onward: --threads 2 after 1 before: sums are rounded in another order"
+    assert done.err.startswith(said)
+    assert onward("resume", out).code == 0
+    made = record.read(out)
+    assert made["machine"]["threads"] == 2
+    assert made["machine"]["note"] == "threads 1 until step 5, then 2"
+    assert "threads 1 until step 5, then 2" in (out / "report.html").read_text()
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_begun_again_with_other_threads_is_a_run_with_those(tmp_path: Path) -> None:
+    words, out = KINDS["simultaneous"], tmp_path / "run"
+    assert onward("run", *words, "--out", out).code == 0
+    shutil.rmtree(out / "checkpoint")
+    made = record.read(out)
+    record.write(out / "record.json", {**made, "status": "running"})
+    done = onward("resume", out, "--threads", 2)
+    assert (done.code, "uninterrupted" in done.err) == (0, False)
+    made = record.read(out)
+    assert made["machine"]["threads"] == 2
+    assert "note" not in made["machine"]
+    assert made["command"].endswith("--seed 0 --threads 2")
 
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

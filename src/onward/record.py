@@ -79,9 +79,13 @@ INSIDE: dict[str, dict[str, tuple[type, ...]]] = {
 OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
     "": {"measure": _TEXT},
     "data": {"target": _TEXT},
+    "machine": {"note": _TEXT},
 }
 """Keys that are there only where they say something unusual: of the record, and inside."""
-ADDED: dict[str, dict[str, tuple[type, ...]]] = {"machine": {"fast": _TEXT}}
+ADDED: dict[str, dict[str, tuple[type, ...]]] = {
+    "data": {"range": _LIST},
+    "machine": {"fast": _TEXT},
+}
 """What older records lack, at the end of its object: written always, read where it is there."""
 CELL: dict[str, tuple[type, ...]] = {
     "name": _TEXT,
@@ -151,8 +155,9 @@ def check(record: object, where: str) -> None:
         _check(record[key], there, f"{key}.", where)
     for number, cell in enumerate(record["cells"]):
         _check(cell, CELL, f"cells[{number}].", where)
-    for key, types in (("shape", _WHOLE), ("label_names", _TEXT)):
-        if not all(_is(value, types) for value in record["data"][key]):
+    lists = (("shape", _WHOLE), ("label_names", _TEXT), ("range", _OPTIONAL_NUMBER))
+    for key, types in lists:
+        if not all(_is(value, types) for value in record["data"].get(key, ())):
             raise BadInput(f"{where}: data.{key} should be a list of {_names(types)}")
     if record["status"] not in STATUSES:
         raise BadInput(f"{where}: status is {record['status']!r}, not one of {', '.join(STATUSES)}")

@@ -105,7 +105,10 @@ class Run:
         plan.schedule(self.row, self.x, self.y, self.rng)
 
     def resume(self, saved: checkpoint.Saved) -> None:
-        """Go back to a checkpoint: weights, optimisers, generators, position, record."""
+        """Go back to a checkpoint: weights, optimisers, generators, position, record.
+
+        Bits depend on the number of threads, so the record says where it is another than before.
+        """
         checkpoint.restore(saved, self.row.everyone)
         try:
             self.rng.set_state(saved.tensors["random"]["negatives"])
@@ -114,6 +117,11 @@ class Run:
             raise BadInput(f"{saved.path} lacks where its run stood ({error})") from error
         self.record.clear()
         self.record.update(saved.state["record"])
+        about, threads = self.record["machine"], torch.get_num_threads()
+        if threads != about["threads"]:
+            told = f"threads {about['threads']} until step {self.at.steps:,}, then {threads}"
+            notes = [*filter(None, [about.get("note")]), told]
+            about.update(threads=threads, note="; ".join(notes))
 
     def train(self) -> Record:
         """Train to the end; returns the finished record (and writes it, with a folder)."""

@@ -7,11 +7,16 @@ import argparse
 import io
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from .. import named
 from ..errors import BadInput, nearest
+
+TRACEBACK = "ONWARD_TRACEBACK"
+"""Set in the environment, an error that ends in one line shows its traceback before it."""
 
 EPILOG = """\
 first steps:
@@ -76,6 +81,9 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     resume = verb("resume", "go on with an interrupted run; it will equal one never interrupted")
     resume.add_argument("folder", metavar="DIR", type=Path)
     resume.add_argument("--data", metavar="PATH", help="where the run's data lie now")
+    resume.add_argument(
+        "--threads", metavar="N", type=int, help="go on with so many, no longer bit for bit"
+    )
     evaluate = verb("eval", "test errors of a trained run, on its own or other labelled data")
     evaluate.add_argument("folder", metavar="DIR", type=Path)
     evaluate.add_argument("--data", metavar="PATH", help="folder or .npz; else the run's own")
@@ -122,6 +130,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may be no text
+    named.asked.clear()
     try:
         given = _given(sys.argv[1:] if words is None else list(words))
         from . import verbs
@@ -131,9 +140,6 @@ def main(words: Sequence[str] | None = None) -> int:
         code = int(getattr(verbs, given.verb)(given))
         sys.stdout.flush()
         return code
-    except BadInput as error:
-        print(f"onward: {' '.join(str(error).splitlines())}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("onward: stopped", file=sys.stderr)
         return 130
@@ -141,19 +147,31 @@ def main(words: Sequence[str] | None = None) -> int:
         # The reader (head, less) has left; writing on would only print a second error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
+    except Exception as error:
+        line = _in_one_line(error)
+        if line is None:  # an error of ours, to be seen whole
+            raise
+        if os.environ.get(TRACEBACK):
+            traceback.print_exception(error)
+        print(f"onward: {line}", file=sys.stderr)
+        return 2
+
+
+def _in_one_line(error: Exception) -> str | None:
+    """What a user is told of an error that is theirs or their machine's; None for one of ours."""
+    if isinstance(error, BadInput):
+        return " ".join(str(error).splitlines())
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "allocate" in str(error)
+    ):
+        return "this does not fit into memory: take narrower cells or smaller batches"
+    if (theirs := named.blamed(error)) is not None:
+        return f"{theirs}; {TRACEBACK}=1 shows the whole traceback"
+    if isinstance(error, OSError):
         # A disk that is full, a folder that may not be written: no use in a traceback.
         where = f"{error.filename}: " if error.filename else ""
-        print(f"onward: {where}{error.strerror or error}", file=sys.stderr)
-        return 2
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "allocate" not in str(error):
-            raise
-        print(
-            "onward: this does not fit into memory: take narrower cells or smaller batches",
-            file=sys.stderr,
-        )
-        return 2
+        return f"{where}{error.strerror or error}"
+    return None
 
 
 def _given(words: list[str]) -> argparse.Namespace:

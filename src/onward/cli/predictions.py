@@ -51,6 +51,29 @@ def predictions(
     return _written(readout, names, rows, "scores", "score ", form)
 
 
+def other_scale(x: Tensor, trained: Sequence[float | None]) -> str | None:
+    """What to say of inputs x [B, *D] in another scale than samples in the range ``trained``.
+
+    None where they may be in the same, or where the range is not known ([] or nulls). Another scale
+    is more than 4 times the range's width outside of it, or within a 20th of that width.
+
+    >>> other_scale(Tensor([[0.0, 255.0]]), [0.0, 1.0])
+    'the inputs run from 0 to 255, and the run was trained on samples from 0 to 1'
+    >>> other_scale(Tensor([[0.0, 0.9]]), [0.0, 1.0])
+    """
+    if len(trained) != 2 or None in trained:
+        return None
+    low, high = (float(end) for end in trained if end is not None)
+    width, least, most = high - low, float(x.min()), float(x.max())
+    outside = max(low - least, most - high) > 4 * width
+    if not outside and not 0 < most - least < width / 20:
+        return None
+    return (
+        f"the inputs run from {least:.4g} to {most:.4g}, and the run was trained on samples from "
+        f"{low:.4g} to {high:.4g}"
+    )
+
+
 def _written(
     readout: str,
     names: Sequence[str],

@@ -112,6 +112,15 @@ def describe(settings: Any) -> list[tuple[str, str, str, str]]:
     return rows
 
 
+def describe_flags(recipe: Recipe) -> list[tuple[str, str, str]]:
+    """(flag, default, meaning) of what is no setting, as the recipe has it."""
+    rows = [("--config", "", "YAML file of settings; flags win (FILE)")]
+    for flag, (kind, default, meaning) in OWN.items():
+        told = _type(kind).removesuffix(" | null")
+        rows.append((f"--{flag}", "" if default is None else str(default), f"{meaning} ({told})"))
+    return rows + [(f"--{switch}", "", text) for switch, text in _switches(recipe).items()]
+
+
 def print_help(recipe: Recipe, name: str) -> None:
     """The flags of a recipe."""
     run_parser(recipe, name).print_help(sys.stdout)

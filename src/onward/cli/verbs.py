@@ -1,13 +1,16 @@
 """What each verb of the command does. One function a verb; each returns the exit code."""
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .. import named
 from ..errors import BadInput
+from . import TRACEBACK
 
 
 def ls(given: argparse.Namespace) -> int:
@@ -29,28 +32,29 @@ def ls(given: argparse.Namespace) -> int:
 
 
 def show(given: argparse.Namespace) -> int:
-    """A recipe's claim, source and settings."""
-    from rich.console import Console
-    from rich.table import Table
-
+    """A recipe's claim, source and settings, and the flags of every run."""
     from .. import recipes
-    from .settings import describe
+    from . import columns
+    from .settings import describe, describe_flags
 
-    recipe = recipes.find(given.recipe)
-    print(f"{given.recipe}\n\nclaim   {recipe.claim}\nsource  {recipe.source}")
+    recipe, wide = recipes.find(given.recipe), columns.width()
+    about = {"claim": recipe.claim, "source": recipe.source}
     if recipe.twin:
-        print(f"twin    {recipe.twin} (backprop on the same cells: --twin)")
+        about["twin"] = f"{recipe.twin} (backprop on the same cells: --twin)"
     if recipe.controls:
-        print(f"control {', '.join(recipe.controls)} (run beside it; --alone leaves them out)")
-    table = Table(box=None, pad_edge=False)
-    for heading in ("setting", "type", "default", "meaning"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "setting")
-    for row in describe(recipe.defaults):
-        table.add_row(*row)
-    console = Console(highlight=False)
-    with console.capture() as drawn:  # printed by us: rich ends the process where a reader leaves
-        console.print(table)
-    print("\n" + drawn.get(), end="")
+        names = ", ".join(recipe.controls)
+        about["control"] = f"{names} (run beside it; --alone leaves them out)"
+    settings = [
+        (name, default, f"{meaning} ({kind})".lstrip())
+        for name, kind, default, meaning in describe(recipe.defaults)
+    ]
+    parts = [
+        given.recipe,
+        "\n".join(columns.paragraph(f"{k:<8}", text, wide) for k, text in about.items()),
+        columns.table(("setting", "default", "meaning (type)"), settings, wide),
+        columns.table(("flag", "default", "of every run"), describe_flags(recipe), wide),
+    ]
+    print("\n\n".join(parts))
     return 0
 
 
@@ -162,15 +166,46 @@ def resume(given: argparse.Namespace) -> int:
     from ..record import read
 
     folder: Path = given.folder
+    if given.threads is not None:
+        _say_threads(folder, given.threads)
 
     def train() -> None:
         if read(folder)["status"] != "finished" or not running.waiting(folder):
-            running.resume(folder, data_path=given.data, progress=progress_for(sys.stderr))
+            running.resume(
+                folder,
+                data_path=given.data,
+                threads=given.threads,
+                progress=progress_for(sys.stderr),
+            )
 
-    return _see_through(train, folder, given.data)
+    return _see_through(train, folder, given.data, given.threads)
 
 
-def _see_through(train: Callable[[], None], folder: Path, data_path: str | None = None) -> int:
+def _say_threads(folder: Path, threads: int) -> None:
+    """Where a run goes on with another number of threads than it has, what that costs."""
+    from ..checkpoint import positions
+    from ..plan import Machine
+    from ..record import read
+
+    record = read(folder)
+    before = record["machine"]["threads"]
+    Machine(threads=threads).resolve()
+    begun = record["status"] != "finished" and positions(folder / "checkpoint")
+    if begun and threads != before:
+        print(
+            f"onward: --threads {threads} after {before} before: sums are rounded in another "
+            "order, so this run will not equal an uninterrupted one bit for bit; its record "
+            "says so",
+            file=sys.stderr,
+        )
+
+
+def _see_through(
+    train: Callable[[], None],
+    folder: Path,
+    data_path: str | None = None,
+    threads: int | None = None,
+) -> int:
     """Train, then the runs that wait beside; report and say what came out. Returns the code."""
     from ..progress import progress_for
     from ..recipes import running
@@ -183,7 +218,11 @@ def _see_through(train: Callable[[], None], folder: Path, data_path: str | None 
             told = "the twin: backprop on the same cells" if name == "twin" else f"control: {name}"
             print(f"\n{told}", file=sys.stderr)
             running.train_beside(
-                folder, name, data_path=data_path, progress=progress_for(sys.stderr)
+                folder,
+                name,
+                data_path=data_path,
+                threads=threads,
+                progress=progress_for(sys.stderr),
             )
             _write_report(folder / name)
             _write_report(folder)
@@ -215,7 +254,7 @@ def eval(given: argparse.Namespace) -> int:
         )
     kind = _kind(opened.record)
     found = evaluate.errors(opened.plan.row, dataset.test.x, dataset.test.y)
-    print(f"{dataset.name}, {len(dataset.test):,} test samples, epoch {opened.record['epochs']}")
+    print(f"{dataset.name}, {len(dataset.test):,} test samples, {opened.place}")
     for name, value in found.items():
         if isinstance(value, list):
             for cell, error in zip(opened.record["cells"], value, strict=True):
@@ -230,10 +269,12 @@ def predict(given: argparse.Namespace) -> int:
     from ..files import write_atomically
     from ..inputs import read_inputs
     from ..recipes import running
-    from .predictions import predictions
+    from .predictions import other_scale, predictions
 
     opened = running.open_run(given.folder)
     names, x = read_inputs(given.input, tuple(opened.record["data"]["shape"]))
+    if (other := other_scale(x, opened.record["data"].get("range", []))) is not None:
+        print(f"onward: {other}: hand in inputs of the same scale", file=sys.stderr)
     text = predictions(opened, names, x, given.readout, given.format)
     if given.out is None:
         sys.stdout.write(text)
@@ -267,9 +308,9 @@ def check(given: argparse.Namespace) -> int:
     except BadInput:
         raise
     except Exception as error:  # somebody's part can fail in any way
-        at = traceback.extract_tb(error.__traceback__)[-1]
-        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        print(f"broken  it raised {why} ({at.filename}, line {at.lineno})")
+        print(f"broken  it raised {named.told(error)}")
+        if os.environ.get(TRACEBACK):
+            traceback.print_exception(error)
         return 1
     return 0
 
@@ -312,6 +353,7 @@ def _say_result(folder: Path) -> None:
     """The last lines of a run: test errors, its controls' beside them, and where to look."""
     from ..record import read
     from ..report.records import companions
+    from .guessing import no_better
 
     print()
     for place in (folder, *companions(folder)):
@@ -323,9 +365,12 @@ def _say_result(folder: Path) -> None:
         name += "" if place == folder else f", {place.name}"
         said = ", ".join(shown) + _kind(record)
         print(f"{name:<36} test error  {said:<34} {seconds:.1f} s of training")
-    if read(folder).get("part", "readout") != "readout":
+    record = read(folder)
+    if record.get("part", "readout") != "readout":
         print(f"for the next site: {folder / 'latents.safetensors'}")
     print(f"report: {folder / 'report.html'}")
+    for line in no_better(record):
+        print(line)
 
 
 def _percent(error: float | None) -> str:

@@ -36,7 +36,7 @@ from onward.errors import BadInput
 __all__ = ["MIRRORS", "SETS", "Dataset", "Split", "catalogue", "download", "load", "verify"]
 
 
-def load(name: str = "digits", path: str | Path | None = None) -> Dataset:
+def load(name: str = "digits", path: str | Path | None = None, *, gaps: bool = False) -> Dataset:
     """Load a data set by name, or from `path`.
 
     `path` is a folder in the set's original layout (MNIST and Fashion-MNIST: four IDX files,
@@ -44,7 +44,8 @@ def load(name: str = "digits", path: str | Path | None = None) -> Dataset:
     folder inside that is named as the set, or an .npz file with x_train, y_train, x_test, y_test
     and perhaps x_validation, y_validation (`onward.data.formats.read_npz` has the shapes). An
     .npz file is named by its stem, whatever `name` says; without a validation split its last
-    sixth of train becomes one. The first line of a NOTE.txt in the folder becomes the note.
+    sixth of train becomes one. With `gaps` its labels may leave out classes, as data to test a
+    trained network on may. The first line of a NOTE.txt in the folder becomes the note.
 
     Without `path`, the folder in the environment variable ONWARD_DATA is looked into, then the
     cache of downloads; then the set is downloaded.
@@ -59,7 +60,7 @@ def load(name: str = "digits", path: str | Path | None = None) -> Dataset:
     if path is not None:
         place = Path(path).expanduser()
         if place.suffix.lower() == ".npz":
-            return _from_npz(place)
+            return _from_npz(place, gaps)
         return _from_folder(name, sources.local_folder(name, place), "folder")
     if not entry(name).files:
         return _built_in(name)
@@ -180,7 +181,7 @@ def _from_folder(name: str, folder: Path, origin: str) -> Dataset:
     )
 
 
-def _from_npz(path: Path) -> Dataset:
+def _from_npz(path: Path, gaps: bool) -> Dataset:
     if not path.is_file():
         raise BadInput(f"there is no file {path}; wanted an .npz file written by numpy.savez")
     splits = formats.read_npz(path)
@@ -195,7 +196,7 @@ def _from_npz(path: Path) -> Dataset:
             f"{path}: y_train is {y[0]:g} in all samples, wanted numbers that differ; save what is "
             "to be predicted"
         )
-    classes = 1 if numbers else _classes(splits, path)
+    classes = 1 if numbers else _classes(splits, path, gaps)
     if "validation" not in splits:
         kept = len(x) - max(1, len(x) // 6)
         splits |= {"train": (x[:kept], y[:kept]), "validation": (x[kept:], y[kept:])}
@@ -208,7 +209,7 @@ def _from_npz(path: Path) -> Dataset:
     )
 
 
-def _classes(splits: dict[str, tuple[NDArray[Any], NDArray[Any]]], path: Path) -> int:
+def _classes(splits: dict[str, tuple[NDArray[Any], NDArray[Any]]], path: Path, gaps: bool) -> int:
     """How many classes the labels of an .npz file number."""
     y = splits["train"][1]
     classes = int(y.max()) + 1
@@ -219,6 +220,9 @@ def _classes(splits: dict[str, tuple[NDArray[Any], NDArray[Any]]], path: Path) -
         )
     for split, (_, labels) in splits.items():
         formats.check_labels(labels, classes, f"{path}: y_{split}")
+    if not gaps:
+        labels = np.concatenate([labels for _, labels in splits.values()])
+        formats.check_gaps(labels, classes, str(path))
     return classes
 
 

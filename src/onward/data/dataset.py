@@ -75,6 +75,7 @@ class Dataset:
         """The `data` object of a run's record (docs/record.md), ready for JSON."""
         # Said only where it is not classes, as in every record from before there was a choice.
         target = {} if self.target == "classes" else {"target": self.target}
+        x = self.train.x
         return {
             "name": self.name,
             "shape": list(self.shape),
@@ -87,4 +88,5 @@ class Dataset:
             "note": self.note,
             "fingerprint": self.fingerprint(),
             **target,
+            "range": [float(x.min()), float(x.max())] if x.numel() else [],
         }

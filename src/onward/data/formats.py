@@ -102,6 +102,17 @@ def check_labels(labels: NDArray[Any], classes: int, source: str) -> None:
         )
 
 
+def check_gaps(labels: NDArray[Any], classes: int, source: str) -> None:
+    """Raise `BadInput` unless each of the `classes` is among the labels [N]."""
+    missing = np.flatnonzero(np.bincount(labels, minlength=classes) == 0)
+    if len(missing):
+        raise BadInput(
+            f"{source}: labels run from 0 to {classes - 1}, and no sample has "
+            f"{_some([str(label) for label in missing])}; number the classes from 0 without gaps, "
+            "e.g. by np.unique(y, return_inverse=True), or save floats if y is a number to predict"
+        )
+
+
 def read_npz(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[Any]]]:
     """The splits of an .npz file: `train`, `test` and, if the file has it, `validation`.
 

@@ -110,12 +110,16 @@ def following(
 
 
 def resume(
-    folder: Path, *, data_path: str | None = None, progress: Progress | None = None
+    folder: Path,
+    *,
+    data_path: str | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
 ) -> Record:
     """Go on with an interrupted part, and write the latents that it had not yet written."""
     record, local = read(folder), running.local_of(folder)
     recipe, settings = running.recipe_of(record, folder)
-    machine, place = running.machine_of(record), data_path or local.get("data")
+    machine, place = running.machine_of(record, threads), data_path or local.get("data")
     if record["part"] == "cell-0":
         dataset = recipe.data(settings, data.load(settings.dataset, place))
         about = {"recipe": record["recipe"], "settings": record["settings"]}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,11 +29,15 @@ TWIN = "twin"
 
 @dataclass(frozen=True)
 class Opened:
-    """A run's folder, rebuilt: its record, its plan with trained weights, and its recipe."""
+    """A run's folder, rebuilt: its record, its plan with trained weights, and its recipe.
+
+    ``place`` is how far these weights are trained, in words.
+    """
 
     record: Record
     plan: Plan
     recipe: Recipe
+    place: str
 
 
 def start(
@@ -88,19 +93,24 @@ def start(
 
 
 def resume(
-    folder: Path, *, data_path: str | None = None, progress: Progress | None = None
+    folder: Path,
+    *,
+    data_path: str | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
 ) -> Record:
     """Go on with an interrupted run, from its last checkpoint or its beginning.
 
-    The run's own settings, device, precision and thread count are used. Raises BadInput where it
-    is finished, damaged, or its data are not those it began with.
+    The run's own settings, device and precision are used, and its thread count unless ``threads``
+    says another: then it will not equal an uninterrupted run bit for bit, and its record says so.
+    Raises BadInput where it is finished, damaged, or its data are not those it began with.
     """
     record = read(folder)
     if record.get("part"):
         from . import relay
 
         if record["status"] != "finished" or relay.waits(folder):
-            return relay.resume(folder, data_path=data_path, progress=progress)
+            return relay.resume(folder, data_path=data_path, threads=threads, progress=progress)
     if record["status"] == "finished":
         raise BadInput(
             f"{folder} holds a finished run, and nothing is left to do: "
@@ -112,7 +122,7 @@ def resume(
             "learning rate (its last good checkpoint can be evaluated)"
         )
     recipe, settings = recipe_of(record, folder)
-    machine = machine_of(record)
+    machine = machine_of(record, threads)
     dataset = same_data(folder, record, data_path)
     plan = recipe.build(settings, dataset, record["seed"])
     places = folder / "checkpoint"
@@ -154,7 +164,12 @@ def waiting(folder: Path) -> list[str]:
 
 
 def train_beside(
-    folder: Path, name: str, *, data_path: str | None = None, progress: Progress | None = None
+    folder: Path,
+    name: str,
+    *,
+    data_path: str | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
 ) -> Record:
     """Run, or go on with, a control or the twin of the run in ``folder``, into ``folder``/name.
 
@@ -166,7 +181,7 @@ def train_beside(
     recipe, settings = recipe_of(record, folder)
     place = folder / name
     if (place / "record.json").exists():
-        return resume(place, data_path=data_path, progress=progress)
+        return resume(place, data_path=data_path, threads=threads, progress=progress)
     if name in recipe.controls:
         other, called = recipe, record["recipe"]
         changed = dataclasses.replace(settings, **recipe.controls[name])
@@ -179,7 +194,7 @@ def train_beside(
         other,
         changed,
         seed=record["seed"],
-        machine=machine_of(record),
+        machine=machine_of(record, threads),
         out=place,
         data_path=data_path or local_of(folder).get("data"),
         progress=progress,
@@ -216,7 +231,10 @@ def open_run(folder: Path, *, device: str = "auto", threads: int | None = None) 
     where = machine.resolve()
     for station in plan.row.everyone:
         station.cell.to(where)
-    return Opened(record, plan, recipe)
+    epochs, position = saved.state["record"]["epochs"], saved.state.get("position", {})
+    batches = position.get("batch", 0)  # of an epoch that is not over
+    place = f"in epoch {epochs + 1}, after {batches:,} batches" if batches else f"epoch {epochs}"
+    return Opened(record, plan, recipe, place)
 
 
 def command(recipe: Recipe, name: str, settings: Any, seed: int, machine: Machine) -> str:
@@ -291,12 +309,13 @@ def _refuse_foreign(saved: checkpoint.Saved, record: Record) -> None:
         )
 
 
-def machine_of(record: Mapping[str, Any]) -> Machine:
-    """The machine settings of a run, for one like it."""
+def machine_of(record: Mapping[str, Any], threads: int | None = None) -> Machine:
+    """The machine settings of a run, for one like it, or one with other ``threads``."""
     device = "cpu" if record["machine"]["device"] == "cpu" else "cuda"
     about = record["machine"]
     fast = about.get("fast", "off")  # a record from before there were closed forms
-    return Machine(device, about["precision"], about["threads"], fast)  # type: ignore[arg-type]  # checked there
+    number = about["threads"] if threads is None else threads
+    return Machine(device, about["precision"], number, fast)  # type: ignore[arg-type]  # checked there
 
 
 def same_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
@@ -316,7 +335,7 @@ def run_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
     As the run had it: prepared, where its recipe prepares data.
     """
     recipe, settings = recipe_of(record, folder)
-    named = data.load(settings.dataset, data_path or local_of(folder).get("data"))
+    named = data.load(settings.dataset, data_path or local_of(folder).get("data"), gaps=True)
     return recipe.data(settings, named)
 
 
@@ -340,6 +359,8 @@ def local_of(folder: Path) -> dict[str, Any]:
 def _begun_again(record: Record, plan: Plan, dataset: Dataset, machine: Machine) -> Record:
     keys = ("recipe", "claim", "source", "command")
     fixed = {key: record[key] for key in keys}
+    threads = f"--threads {machine.threads}"
+    fixed["command"] = re.sub(r"--threads \d+", threads, record["command"], count=1)
     return train.new_record(plan, dataset, machine, record["seed"], record["settings"], **fixed)
 
 

@@ -258,7 +258,8 @@ def machine(record: Record) -> str:
     memory = q.number(machine.get("memory_gib"))
     facts = [
         [name, q.text(machine.get(name))]
-        for name in ("device", "precision", "processor", "cores", "threads")
+        for name in ("device", "precision", "processor", "cores", "threads", "note")
+        if name != "note" or name in machine
     ]
     facts.append(["memory", q.NONE if memory is None else f"{memory:.4g} GiB"])
     commit = mapping(record, "commit")
