@@ -94,7 +94,7 @@ UNSUPERVISED: dict[str, tuple[str, Any]] = {
     "cell": ("ae | dae | wta | gan | cae | convwta", "ae"),
     "widths": ("list of int", [1000, 1000, 1000]),
     "regime": ("simultaneous | separate | frozen | raw | backprop", "simultaneous"),
-    "epochs": ("int", 20),
+    "epochs": ("int", 12),
     "batch": ("int", 100),
     "lr": ("float", 0.001),
     "beta1": ("float", 0.9),
@@ -139,12 +139,14 @@ DETECTOR: dict[str, tuple[str, Any]] = {
     **{name: UNSUPERVISED[name] for name in ("memory_gib", "evaluate_every", "checkpoint_every")},
 }
 TABLE = {"samples": "standardised", "widths": [32, 32], "epochs": 60, "batch": 20}
+STANDING_OUT = {"activation": "normed_relu", "tied": True, "bias": False}
 UFF_CELLS: dict[str, dict[str, Any]] = {
-    "ae": {"cell": "ae"},
-    "dae": {"cell": "dae", "noise": "masking", "noise_level": 0.5},
+    "ae": {"cell": "ae", **STANDING_OUT},
+    "dae": {"cell": "dae", **STANDING_OUT, "noise": "masking", "noise_level": 0.5},
     "cae": {"cell": "cae", "widths": [32, 64, 128]},
     "gan": {
         "cell": "gan",
+        **STANDING_OUT,
         "lr": 0.0002,
         "beta1": 0.5,
         "reconstruction": 100.0,
@@ -159,7 +161,7 @@ CONVWTA = {
 }
 WTA = {
     **{"cell": "wta", "widths": [2000], "sparsity": "lifetime", "sparsity_level": 0.1},
-    **{"noise": "masking", "noise_level": 0.3},
+    **{"noise": "masking", "noise_level": 0.3, "epochs": 20},
 }
 DIGITS = {"dataset": "digits", "width": 500, "epochs": 40, "batch": 50, "checkpoint_every": 5}
 RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {

@@ -57,7 +57,7 @@ class UnsupervisedSettings:
     cell: Literal["ae", "dae", "wta", "gan", "cae", "convwta"] = "ae"
     widths: list[int] = field(default_factory=lambda: [1000, 1000, 1000])
     regime: Literal["simultaneous", "separate", "frozen", "raw", "backprop"] = "simultaneous"
-    epochs: int = 20
+    epochs: int = 12
     batch: int = 100
     lr: float = 0.001
     beta1: float = 0.9
