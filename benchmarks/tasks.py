@@ -1,15 +1,18 @@
 """Other tasks: each recipe of uff_tasks beside its controls and beside scikit-learn, as Markdown.
 
-    python benchmarks/tasks.py tabular | regression | anomaly [--seeds 5] [--data PATH]
+    python benchmarks/tasks.py [tabular] [regression] [anomaly] [--seeds 5]
+        [--data PATH] [--write FILE]
 
-Errors are of the test set, in percent, smaller is better: mean ± sample standard deviation over
-seeds. Whatever is chosen here (a penalty, a number of components) is chosen on the validation set.
+Whatever is chosen here (a penalty, a number of components) is chosen on the validation set.
 """
 
 import argparse
+import shlex
 import statistics
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +27,7 @@ import onward
 from onward import evaluate, meter
 from onward.cells import layer_norm
 from onward.data import Dataset
+from onward.files import write_atomically
 from onward.plan import Machine
 from onward.recipes import Recipe, find
 from onward.run import Run
@@ -31,27 +35,49 @@ from onward.train import new_record
 
 COMPONENTS = (8, 16, 32, 64)
 
+HEAD = """# Unsupervised Forward-Forward on other data and tasks
+
+Written by the command at the end; don't edit it. Errors and scores are of the test set, last epoch,
+mean ± sample standard deviation over seeds. A penalty of scikit-learn's models and the number of
+principal components are chosen on the validation set. What the cells must beat is the same cells
+frozen as drawn; that any data and task would do is the paper's claim as others tell it, and no
+number of it is known.
+"""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", choices=("tabular", "regression", "anomaly"))
+    parser.add_argument("tables", nargs="*", choices=("tabular", "regression", "anomaly"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, help="else the recipe's own")
     parser.add_argument("--data", help="folder of MNIST's four files; else a download")
     parser.add_argument("--digits", type=int, nargs="+", default=list(range(10)))
+    parser.add_argument("--write", type=Path, help="the page, else it is printed")
     given = parser.parse_args()
     machine = Machine("cpu", threads=1)
     machine.resolve()
-    if given.table == "anomaly":
-        anomaly(given, machine)
-    else:
-        name = {"tabular": "uff-tabular-cancer", "regression": "uff-regression-diabetes"}
-        beside(find(name[given.table]), given, machine)
+    page = [HEAD]
+    for table in given.tables or ("tabular", "regression", "anomaly"):
+        if table == "anomaly":
+            page += anomaly(given, machine)
+        else:
+            name = {"tabular": "uff-tabular-cancer", "regression": "uff-regression-diabetes"}
+            page += beside(find(name[table]), given, machine)
     where = meter.machine(torch.device("cpu"), machine.precision, machine.fast)
-    print(f"\n{where}\n{meter.versions()}")
+    words = ["PATH" if word == given.data else word for word in sys.argv[1:]]
+    page.append(
+        f"\n`python benchmarks/tasks.py {shlex.join(words)}`; commit {meter.commit()['id']}; "
+        f"{where['processor']}, {where['threads']} thread; "
+        + ", ".join(f"{name} {version}" for name, version in meter.versions().items())
+    )
+    text = "\n".join(page) + "\n"
+    if given.write:
+        write_atomically(given.write, text.encode())
+    else:
+        print(text)
 
 
-def beside(recipe: Recipe, given: argparse.Namespace, machine: Machine) -> None:
+def beside(recipe: Recipe, given: argparse.Namespace, machine: Machine) -> list[str]:
     """A recipe with a linear readout, its controls, and the linear model of scikit-learn."""
     settings = shortened(recipe.defaults, given)
     dataset = onward.load(settings.dataset)
@@ -64,12 +90,14 @@ def beside(recipe: Recipe, given: argparse.Namespace, machine: Machine) -> None:
         "backprop, all latents": replace(settings, regime="backprop"),
         "backprop MLP of the same encoders": replace(settings, regime="backprop", read=last),
     }
-    kind = "share wrong" if dataset.target == "classes" else "1 - R2"
-    print(f"{dataset.name}: {kind}, %\n\n| model | validation | test |\n|---|---|---|")
+    kind = "Share wrong" if dataset.target == "classes" else "1 - R2"
+    said = [f"## `{recipe.name}`\n", f"{kind}, %, smaller is better; {given.seeds} seeds.\n"]
+    said += ["| model | validation | test |", "|---|---|---|"]
     for name, chosen in rows.items():
         found = [trained(recipe, chosen, dataset, seed, machine) for seed in range(given.seeds)]
-        said = [spread([f[split]["linear"] for f in found]) for split in ("validation", "test")]
-        print(f"| {name} | {said[0]} | {said[1]} |", flush=True)
+        both = [spread([f[split]["linear"] for f in found]) for split in ("validation", "test")]
+        said.append(f"| {name} | {both[0]} | {both[1]} |")
+        print(said[-1], file=sys.stderr, flush=True)
     if dataset.target == "classes":
         models = {c: LogisticRegression(C=c, max_iter=5000) for c in (0.01, 0.1, 1.0, 10.0)}
     else:
@@ -82,10 +110,13 @@ def beside(recipe: Recipe, given: argparse.Namespace, machine: Machine) -> None:
         ]
     best = min(scores, key=lambda strength: scores[strength][0])
     name = type(models[best]).__name__
-    print(f"| scikit-learn's {name}, {best:g} | {scores[best][0]:.2f} | {scores[best][1]:.2f} |")
+    said += [
+        f"| scikit-learn's {name}, {best:g} | {scores[best][0]:.2f} | {scores[best][1]:.2f} |\n"
+    ]
+    return said
 
 
-def anomaly(given: argparse.Namespace, machine: Machine) -> None:
+def anomaly(given: argparse.Namespace, machine: Machine) -> list[str]:
     """The detector of each digit: row and cells, PCA and an isolation forest."""
     recipe = find("uff-anomaly-mnist")
     whole = onward.load("mnist", given.data)
@@ -98,7 +129,7 @@ def anomaly(given: argparse.Namespace, machine: Machine) -> None:
             **references(dataset, given.seeds),
         }.items():
             columns.setdefault(name, []).append(found)
-        print(f"digit {digit} done", flush=True)
+        print(f"digit {digit} done", file=sys.stderr, flush=True)
     best = {}  # components by the mean validation error over digits, one choice for all of them
     for name in columns:
         family = name.partition(",")[0]
@@ -107,14 +138,20 @@ def anomaly(given: argparse.Namespace, machine: Machine) -> None:
             best[family] = (error, name)
     kept = [name for name in columns if best[name.partition(",")[0]][1] == name]
     head = " | ".join(f"{digit}" for digit in given.digits)
-    print(
-        f"\nAUROC, %, of the test set, larger is better; seeds meaned\n\n| score | {head} | mean |"
-    )
-    print("|---|" + "---|" * (1 + len(given.digits)))
+    said = [
+        f"## `{recipe.name}`\n",
+        "AUROC, %, of detecting the digit that no training sample shows;",
+    ]
+    said += [f"larger is better; mean of {given.seeds} seeds, the last column with their spread.\n"]
+    said += [f"| score | {head} | mean |", "|---|" + "---|" * (1 + len(given.digits))]
     for name in kept:
-        each = [100 - mean(found["test"]) for found in columns[name]]
-        told = " | ".join(f"{value:.1f}" for value in [*each, statistics.fmean(each)])
-        print(f"| {name} | {told} |")
+        found = [each["test"] for each in columns[name]]
+        told = " | ".join(f"{100 - mean(errors):.1f}" for errors in found)
+        by_seed = [
+            1 - statistics.fmean(e for e in s if e is not None) for s in zip(*found, strict=True)
+        ]
+        said.append(f"| {name} | {told} | {spread(by_seed)} |")
+    return said
 
 
 def detectors(
