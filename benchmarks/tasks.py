@@ -1,6 +1,6 @@
 """Other tasks: each recipe of uff_tasks beside its controls and beside scikit-learn, as Markdown.
 
-    python benchmarks/tasks.py [tabular] [regression] [anomaly] [--seeds 5]
+    python benchmarks/tasks.py tabular | regression | anomaly ... [--seeds 5]
         [--data PATH] [--write FILE]
 
 Whatever is chosen here (a penalty, a number of components) is chosen on the validation set.
@@ -47,7 +47,7 @@ number of it is known.
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tables", nargs="*", choices=("tabular", "regression", "anomaly"))
+    parser.add_argument("tables", nargs="+", choices=("tabular", "regression", "anomaly"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, help="else the recipe's own")
     parser.add_argument("--data", help="folder of MNIST's four files; else a download")
@@ -57,7 +57,7 @@ def main() -> None:
     machine = Machine("cpu", threads=1)
     machine.resolve()
     page = [HEAD]
-    for table in given.tables or ("tabular", "regression", "anomaly"):
+    for table in given.tables:
         if table == "anomaly":
             page += anomaly(given, machine)
         else:
