@@ -104,7 +104,7 @@ UNSUPERVISED: dict[str, tuple[str, Any]] = {
     "activation": ("relu | normed_relu | leaky_relu | gelu | tanh | sigmoid | linear", "relu"),
     "noise": ("none | gaussian | masking | salt_and_pepper", "none"),
     "noise_level": ("float", 0.3),
-    "sparsity": ("none | k_sparse | lifetime", "none"),
+    "sparsity": ("none | k_sparse | lifetime | map_lifetime", "none"),
     "sparsity_level": ("float", 0.05),
     "l1": ("float", 0.0),
     "tied": ("bool", False),

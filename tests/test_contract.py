@@ -138,6 +138,9 @@ def unsupervised(kind: str, number: int, shape: tuple[int, ...]) -> nn.Module:
         "convolutional, denoising": lambda: ConvAutoEncoder(
             shape, 3, noise=corrupt(noise.masking, 0.3), rng=rng
         ),
+        "convolutional, map lifetime": lambda: ConvAutoEncoder(
+            shape, 3, sparsity=sparsity.map_lifetime, rng=rng
+        ),
         "convolutional winners": lambda: ConvWinners(
             shape, 3, kernel=3, decoder_kernel=5, rate=0.5, rng=rng
         ),
@@ -166,7 +169,8 @@ def unsupervised_row(*kinds: str) -> list[nn.Module]:
 KINDS = (
     *("auto-encoder", "tied, l1", *(f"denoising, {name}" for name in noise.BY_NAME)),
     *("k-sparse", "lifetime", "convolutional", "convolutional, denoising"),
-    *("convolutional winners", "gan", "gan, lambda 0", "convolutional gan"),
+    *("convolutional, map lifetime", "convolutional winners"),
+    *("gan", "gan, lambda 0", "convolutional gan"),
 )
 UNSUPERVISED: dict[str, tuple[str, ...]] = {
     **{kind: (kind,) * 2 for kind in KINDS},

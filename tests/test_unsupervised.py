@@ -817,6 +817,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"noise": "masking", "noise_level": 1.5}, "at most 1, and is 1.5"),
     ({"kind": "wta", "sparsity_level": 2.0}, "is a share of the batch for lifetime, 1 at most"),
     ({"kind": "convwta", "sparsity_level": 2.0}, "is a share of the batch for lifetime"),
+    ({"sparsity": "map_lifetime", "sparsity_level": 2.0}, "for map_lifetime, 1 at most"),
     ({"sparsity": "k_sparse", "sparsity_level": 0.5}, "is a number of units for k_sparse"),
     ({"kind": "cae", "kernel": 2}, "kernel should be an odd number above 0, and is 2"),
     ({"kind": "cae", "widths": [2, 2, 2, 2]}, "a map of 1 x 1 can't be pooled by 2"),

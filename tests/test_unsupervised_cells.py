@@ -10,6 +10,7 @@ import copy
 import math
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import product
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ from onward.cells import (
 from onward.cells.noise import BY_NAME as NOISES
 from onward.cells.noise import Noise, gaussian, masking, salt_and_pepper
 from onward.cells.reconstruction import ACTIVATIONS
-from onward.cells.sparsity import k_sparse, lifetime
+from onward.cells.sparsity import k_sparse, lifetime, map_lifetime
 from onward.local import Streams
 
 Selection = Callable[[Tensor], Tensor]
@@ -237,6 +238,16 @@ def test_sparsity_of_maps() -> None:
     z = drawn(6, 2, 3, 3).to(memory_format=torch.channels_last)
     torch.testing.assert_close(k_sparse(z, k=4), best_of_each_sample(4, z), rtol=0, atol=0)
     torch.testing.assert_close(lifetime(z, 0.34), best_of_each_unit(2, z), rtol=0, atol=0)
+    for rate, count in ((0.001, 1), (0.25, 14), (1.0, 54)):
+        wanted = torch.zeros_like(z)
+        for one in range(2):
+            places = list(product(range(6), range(3), range(3)))
+            places.sort(key=lambda place: float(z[place[0], one, *place[1:]]), reverse=True)
+            for sample, row, column in places[:count]:
+                wanted[sample, one, row, column] = z[sample, one, row, column]
+        torch.testing.assert_close(map_lifetime(z, rate), wanted, rtol=0, atol=0)
+    flat = z.flatten(1)
+    torch.testing.assert_close(map_lifetime(flat, 0.3), lifetime(flat, 0.3), rtol=0, atol=0)
 
 
 def test_sparse_denoising_with_l1() -> None:

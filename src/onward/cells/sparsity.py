@@ -7,6 +7,8 @@ pass only.
 * k-sparse (Makhzani and Frey 2013, arXiv:1312.5663): the k largest activities of each sample.
 * lifetime (Makhzani and Frey 2015, arXiv:1409.2752, section 2): of each unit, its largest
   activities over the batch. Every unit wins equally often, so none dies.
+* map lifetime: the same of each map, its positions being so many more samples of one feature.
+  Departs from the paper, whose maps may win once a sample (``ConvWinners`` is theirs).
 
 B = samples, F = a latent's shape; a convolutional unit is one number of one map here.
 """
@@ -42,6 +44,22 @@ def lifetime(z: Tensor, rate: float = 0.05) -> Tensor:
     return z * (z >= winners)
 
 
+def map_lifetime(z: Tensor, rate: float = 0.05) -> Tensor:
+    """Of each map, the largest ``rate`` of its activities over batch and positions, at least one.
+
+    z [B, M, ...]; on [B, F] it is :func:`lifetime`.
+
+    >>> import torch
+    >>> map_lifetime(torch.tensor([[[3.0, 4.0]], [[1.0, 5.0]]]), rate=0.5)
+    tensor([[[0., 4.]],
+    <BLANKLINE>
+            [[0., 5.]]])
+    """
+    each = z.transpose(0, 1).flatten(1)  # [M, B * positions]
+    least = each.topk(share(rate, each.shape[1]), dim=1, sorted=False).values.amin(1)
+    return z * (z >= least.view(-1, *[1] * (z.dim() - 2)))
+
+
 def share(rate: float, samples: int) -> int:
-    """How many of ``samples`` a unit may win: the rate's share, at least 1."""
+    """How many of ``samples`` one unit may win: the rate's share, at least 1."""
     return min(samples, max(1, round(rate * samples)))

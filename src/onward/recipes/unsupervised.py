@@ -32,8 +32,8 @@ class UnsupervisedSettings:
         activation: of the latents
         noise: what the encoder's input is corrupted by in training
         noise_level: standard deviation of gaussian noise, or probability of the others
-        sparsity: of the latents in training: each sample's largest, or each unit's over the batch
-        sparsity_level: k of k_sparse, or the share of the batch of lifetime
+        sparsity: of latents in training: a sample's largest, or a unit's (a map's) over the batch
+        sparsity_level: k of k_sparse, or the share of the batch of the lifetimes
         l1: weight of the mean absolute latent
         tied: decoders use the encoders' weights, transposed
         bias: dense encoders have biases
@@ -67,7 +67,7 @@ class UnsupervisedSettings:
     activation: Activation = "relu"
     noise: Literal["none", "gaussian", "masking", "salt_and_pepper"] = "none"
     noise_level: float = 0.3
-    sparsity: Literal["none", "k_sparse", "lifetime"] = "none"
+    sparsity: Literal["none", "k_sparse", "lifetime", "map_lifetime"] = "none"
     sparsity_level: float = 0.05
     l1: float = 0.0
     tied: bool = False
@@ -141,9 +141,9 @@ def check(s: UnsupervisedSettings) -> None:
     if s.beta1 >= 1:
         raise BadInput(f"beta1 should be below 1, and is {s.beta1}")
     sparse = s.sparsity if s.cell != "convwta" else "lifetime"
-    if sparse == "lifetime" and s.sparsity_level > 1:
+    if sparse in ("lifetime", "map_lifetime") and s.sparsity_level > 1:
         raise BadInput(
-            f"sparsity_level is a share of the batch for lifetime, 1 at most, and is "
+            f"sparsity_level is a share of the batch for {sparse}, 1 at most, and is "
             f"{s.sparsity_level}"
         )
     if sparse == "k_sparse" and s.sparsity_level != int(s.sparsity_level):

@@ -71,6 +71,7 @@ def _cell(
         "none": None,
         "k_sparse": partial(sparsity.k_sparse, k=int(s.sparsity_level)),
         "lifetime": partial(sparsity.lifetime, rate=s.sparsity_level),
+        "map_lifetime": partial(sparsity.map_lifetime, rate=s.sparsity_level),
     }[s.sparsity]
     corrupt = noise.BY_NAME.get(s.noise)
     options: dict[str, Any] = {
