@@ -69,7 +69,8 @@ def table(
             rows[f"uff-{cell}-{data}"] = level, {"seconds": 20.0}
             rows[f"uff-{cell}-{data}-separate"] = level + 0.05, {"stages": SEPARATE}
         rows[f"uff-gan-{data}-pure"] = 94.0 - down, {}
-        rows[f"uff-ae-{data}-frozen"] = 95.0 - down, {"stages": ("readout",)}
+        rows[f"uff-ae-{data}-frozen"] = 94.0 - down, {"stages": ("readout",)}
+        rows[f"uff-ae-{data}-frozen-relu"] = 95.0 - down, {"stages": ("readout",)}
         rows[f"uff-cae-{data}-frozen"] = 96.0 - down, {"stages": ("readout",)}
         rows[f"uff-ae-{data}-raw"] = 92.0 - down, {"stages": ("readout",)}
         rows[f"uff-ae-{data}-backprop"] = 98.2 - down, {}

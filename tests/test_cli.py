@@ -143,7 +143,10 @@ STANDING_OUT = {"activation": "normed_relu", "tied": True, "bias": False}
 UFF_CELLS: dict[str, dict[str, Any]] = {
     "ae": {"cell": "ae", **STANDING_OUT},
     "dae": {"cell": "dae", **STANDING_OUT, "noise": "masking", "noise_level": 0.5},
-    "cae": {"cell": "cae", "widths": [32, 64, 128]},
+    "cae": {
+        **{"cell": "cae", "widths": [32, 64], "kernel": 5, "sparsity": "map_lifetime"},
+        **{"lr": 0.003, "epochs": 6},
+    },
     "gan": {
         "cell": "gan",
         **STANDING_OUT,

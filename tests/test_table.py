@@ -240,7 +240,7 @@ def test_the_rows_are_those_that_the_page_reads() -> None:
     assert set(uff.pictured) < set(rows)
     for row in uff.rows:
         settings = row.settings()
-        like = row.recipe if "wta" in row.name else "uff-ae-mnist"
+        like = row.recipe if "wta" in row.name or "cae" in row.name else "uff-ae-mnist"
         assert settings.epochs == find_recipe(like).defaults.epochs
         assert settings.dataset == uff_table_data(row.name)
 
@@ -459,7 +459,7 @@ def test_a_run_leaves_pictures_and_its_page_shows_them(tmp_path: Path) -> None:
         "samples": (10, 1, 8, 8),
         "restored-0": (10, 1, 8, 8),
         "restored-1": (10, 1, 8, 8),
-        "filters": (6, 1, 3, 3),
+        "filters": (6, 1, 5, 5),
         "maps": (4, 6, 4, 4),
     }
     assert notes == {"restored": "a cell"}

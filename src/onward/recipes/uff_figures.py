@@ -60,12 +60,12 @@ def _groups(data: str) -> list[tuple[str, dict[str, str]]]:
                 {
                     "simultaneous": f"uff-{cell}-{data}",
                     "separate": f"uff-{cell}-{data}-separate",
-                    "frozen as drawn": f"uff-{twin}-{data}-frozen",
+                    "frozen as drawn": v.control(cell, data),
                     "backprop": f"uff-{twin}-{data}-backprop",
                 },
             )
         )
-    dense = f"uff-ae-{data}-frozen"
+    dense = v.control("ae", data)
     pure = {"simultaneous": f"uff-gan-{data}-pure", "frozen as drawn": dense}
     groups.append(("GAN, λ = 0", pure))
     if data == "mnist":
@@ -121,7 +121,7 @@ def _curves(records: Records, data: str) -> bytes | None:
 
     A line without its control is left out, as in the table; controls are in both panels.
     """
-    controls = {cell: f"uff-{'cae' if cell == 'cae' else 'ae'}-{data}-frozen" for cell in LINES}
+    controls = {cell: v.control(cell, data) for cell in LINES}
     panels: list[list[tuple[str, list[tuple[int, float, float, float]]]]] = []
     for suffixes in (("", "-simultaneous"), ("-separate", "-greedy")):
         rows = {cell: f"uff-{cell}-{data}{suffixes[0]}" for cell in KINDS}
@@ -142,11 +142,10 @@ def _curves(records: Records, data: str) -> bytes | None:
                 if len(points) == 1:
                     axis.plot(epochs, means, "o", color=LINES[cell], markersize=4)
                 axis.fill_between(epochs, lows, highs, color=LINES[cell], alpha=0.18, linewidth=0)
-            for control, dash in (("ae", "--"), ("cae", ":")):
-                row = f"uff-{control}-{data}-frozen"
-                if points := _points(records, row):
-                    told = f"{control.upper()} frozen, at its end"
-                    axis.axhline(points[-1][1], color="#888888", linestyle=dash, label=told)
+            for cell, dash, told in (("ae", "--", "dense"), ("cae", ":", "convolutional")):
+                if points := _points(records, v.control(cell, data)):
+                    named = f"{told} cells, frozen, at their end"
+                    axis.axhline(points[-1][1], color="#888888", linestyle=dash, label=named)
             axis.set_title(f"{_title(records, data)}, {name}", loc="left")
             axis.set_xlabel("epoch, over all stages")
             axis.set_xlim(left=0)

@@ -51,13 +51,14 @@ KINDS = {
 def lines(data: str) -> list[Line]:
     """The lines of one data set, its controls first.
 
-    A dense row's control is the same three cells frozen as drawn; Forward-Forward's and backprop's
-    are those of equal widths.
+    A dense row's control is three cells frozen as drawn; Forward-Forward's and backprop's are those
+    of equal widths.
     """
-    dense, conv = f"uff-ae-{data}-frozen", f"uff-cae-{data}-frozen"
+    dense, conv = v.control("ae", data), v.control("cae", data)
     found = [
         Line(f"uff-ae-{data}-raw", "raw samples, no cells", kind="control"),
-        Line(dense, "dense cells, frozen as drawn", kind="control"),
+        Line(f"uff-ae-{data}-frozen", "dense cells, normed ReLUs, frozen as drawn", kind="control"),
+        Line(dense, "dense cells, plain ReLUs, frozen as drawn", kind="control"),
         Line(conv, "convolutional cells, frozen as drawn", kind="control"),
     ]
     for cell, what in KINDS.items():

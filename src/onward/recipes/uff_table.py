@@ -3,17 +3,20 @@
 What is compared (digest UFF, A13 to A17): each kind of cell trained simultaneously and separately;
 the same cells frozen as drawn, and a readout on raw samples; backprop through the same encoders and
 readout; supervised Forward-Forward under the same two regimes, with uniform wrong labels since hard
-ones can't be had under separate training. All have as many epochs as the rows of UFF (the best
-rows, of winner-take-all cells, as many as their controls).
+ones can't be had under separate training. All have as many epochs as the dense rows of UFF, and the
+convolutional ones (as the best rows, of winner-take-all cells) as many as their own controls and
+backprop.
 """
 
 from .tables import Row, Table
+from .uff import BACKPROP, CONV_BACKPROP
 from .uff_figures import figures
 from .uff_page import page
 from .unsupervised import UnsupervisedSettings
 
 DATA = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}
 CELLS = ("ae", "dae", "cae", "gan")
+PLAIN = {"activation": "relu", "tied": False, "bias": True}
 
 
 def _rows(data: str) -> list[Row]:
@@ -26,10 +29,11 @@ def _rows(data: str) -> list[Row]:
     dense, conv = f"uff-ae-{data}", f"uff-cae-{data}"
     rows += [
         Row(f"{dense}-frozen", dense, {"regime": "frozen"}),
+        Row(f"{dense}-frozen-relu", dense, {"regime": "frozen", **PLAIN}),
         Row(f"{conv}-frozen", conv, {"regime": "frozen"}),
         Row(f"{dense}-raw", dense, {"regime": "raw"}),
-        Row(f"{dense}-backprop", dense, {"regime": "backprop"}),
-        Row(f"{conv}-backprop", conv, {"regime": "backprop"}),
+        Row(f"{dense}-backprop", dense, BACKPROP),
+        Row(f"{conv}-backprop", conv, CONV_BACKPROP),
         Row(f"uff-gan-{data}-pure", f"uff-gan-{data}", {"reconstruction": 0.0}),
     ]
     same = {

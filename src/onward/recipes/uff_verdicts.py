@@ -34,6 +34,15 @@ ERRATIC = 3.0
 """How many times another's standard deviation over seeds is erratic."""
 
 
+def control(cell: str, data: str) -> str:
+    """The row of the control of a kind of cell: the cells frozen as drawn.
+
+    Of dense cells with plain ReLUs, the stronger control: normed ReLUs, which trained dense rows
+    have, are weaker as drawn.
+    """
+    return f"uff-cae-{data}-frozen" if cell == "cae" else f"uff-ae-{data}-frozen-relu"
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What was claimed, by which rule it was judged, what came out, and on which numbers."""
