@@ -23,6 +23,19 @@ if TYPE_CHECKING:
     from .data import Split as Split
     from .data import load as load
     from .errors import BadInput as BadInput
+    from .estimators import ForwardForwardClassifier as ForwardForwardClassifier
+    from .estimators import (
+        UnsupervisedForwardForwardClassifier as UnsupervisedForwardForwardClassifier,
+    )
+    from .estimators import (
+        UnsupervisedForwardForwardOutlierDetector as UnsupervisedForwardForwardOutlierDetector,
+    )
+    from .estimators import (
+        UnsupervisedForwardForwardRegressor as UnsupervisedForwardForwardRegressor,
+    )
+    from .estimators import (
+        UnsupervisedForwardForwardTransformer as UnsupervisedForwardForwardTransformer,
+    )
     from .local import Algorithm as Algorithm
     from .local import Station as Station
     from .local import Streams as Streams
@@ -45,6 +58,13 @@ _WHERE = {
     ),
     "data": ("Dataset", "Split", "load"),
     "errors": ("BadInput",),
+    "estimators": (
+        "ForwardForwardClassifier",
+        *(
+            f"UnsupervisedForwardForward{kind}"
+            for kind in ("Classifier", "OutlierDetector", "Regressor", "Transformer")
+        ),
+    ),
     "local": ("Algorithm", "Station", "Streams", "wall"),
     "optimizers": ("adamw", "sgd"),
     "row": ("Row", "build_row"),

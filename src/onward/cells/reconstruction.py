@@ -4,6 +4,7 @@ B = samples, D = the shape of what is restored.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -28,11 +29,11 @@ def _normed_relu(drive: Tensor) -> Tensor:
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "normed_relu": _normed_relu,
-    "leaky_relu": lambda x: nn.functional.leaky_relu(x, 0.1),
+    "leaky_relu": partial(nn.functional.leaky_relu, negative_slope=0.1),
     "gelu": nn.functional.gelu,
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
-    "linear": lambda x: x,
+    "linear": unchanged,
 }
 
 

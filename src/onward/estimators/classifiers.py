@@ -1,0 +1,211 @@
+"""Classifiers for scikit-learn: Forward-Forward, and unsupervised cells with a linear softmax.
+
+N = samples, D = features, K = classes.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+from torch import Tensor
+
+from .. import evaluate, labels, negatives
+from ..algorithms import ForwardForward, UnsupervisedForwardForward
+from ..cells import Dense, layer_norm
+from ..errors import BadInput, nearest
+from ..optimizers import adamw, sgd
+from ..readouts import LinearReadout
+from ..row import Row, build_row
+from ..seeds import generator
+from .base import Floats, PredictingEstimator
+from .unsupervised import UnsupervisedEstimator
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class Classifier(ClassifierMixin, PredictingEstimator, ABC):
+    """Class labels of any kind, as scikit-learn has them; a subclass says which row learns."""
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Learn from X [N, D] and labels y [N], from the beginning unless ``warm_start``."""
+        goes_on = self.warm_start and hasattr(self, "row_")
+        X, y = validate_data(self, X, y, dtype="numeric", reset=not goes_on)
+        check_classification_targets(y)
+        if goes_on:
+            return self._go_on(X, y, self.epochs, self.rate)
+        self.classes_ = np.unique(y)
+        self._refuse_one_class()
+        number = np.searchsorted(self.classes_, y)
+        self._begin(X, number, reset=True)
+        self._learn(X, number, self.epochs, rate=self.rate)
+        return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
+        """One epoch more on X [N, D], y [N]; the first call names all ``classes`` to come."""
+        if hasattr(self, "row_"):
+            X, y = validate_data(self, X, y, dtype="numeric", reset=False)
+            if self.scaler_ is not None:
+                self.scaler_.partial_fit(X)
+            return self._go_on(X, y, 1, "constant")
+        if classes is None:
+            raise BadInput("classes should name all classes at the first call of partial_fit")
+        X, y = validate_data(self, X, y, dtype="numeric")
+        check_classification_targets(y)
+        self.classes_ = np.unique(classes)
+        self._refuse_one_class()
+        number = self._numbers(y)
+        self._begin(X, number, reset=True)
+        self._learn(X, number, 1, rate="constant")
+        return self
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The likeliest class of each sample.  X [N, D] -> [N]."""
+        chosen = self._scores(X).argmax(1)
+        return np.asarray(self.classes_[chosen])
+
+    def predict_proba(self, X: Any) -> Floats:
+        """A probability of each class.  X [N, D] -> [N, K], rows add up to 1."""
+        return torch.softmax(torch.from_numpy(self._scores(X)), 1).numpy()
+
+    def decision_function(self, X: Any) -> Floats:
+        """Scores; the largest wins.  X [N, D] -> [N, K]; of two classes [N], above 0 the second."""
+        scores = self._scores(X)
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+    def _scores(self, X: Any) -> Floats:
+        """Logits.  X [N, D] -> [N, K]."""
+        return self._logits(self._scaled(self._seen(X)).double()).double().numpy()
+
+    @abstractmethod
+    def _logits(self, x: Tensor) -> Tensor:
+        """x [N, D] -> [N, K]."""
+
+    def _judge(self, x: Tensor, y: Tensor) -> float:
+        """Accuracy."""
+        return float((self._logits(x.double()).argmax(1) == y.cpu()).double().mean())
+
+    def _go_on(self, X: Any, y: Any, epochs: int, rate: str) -> Self:
+        self._learn(X, self._numbers(y), epochs, rate=rate)
+        return self
+
+    def _numbers(self, y: Any) -> NDArray[np.int64]:
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise BadInput(
+                f"y has the classes {unknown.tolist()}, which were not among the first ones, "
+                f"{self.classes_.tolist()}: name all classes at the first call, or fit anew"
+            )
+        return np.asarray(np.searchsorted(self.classes_, y), dtype=np.int64)
+
+    def _refuse_one_class(self) -> None:
+        if len(self.classes_) < 2:
+            raise BadInput(
+                f"a classifier wants samples of two classes or more, and there is one class: "
+                f"{self.classes_.tolist()}"
+            )
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class ForwardForwardClassifier(Classifier):
+    """Supervised Forward-Forward (Hinton 2022, arXiv:2212.13345, section 3.3) on rows of features.
+
+    Each cell learns alone to answer strongly to a sample that carries its true label, and weakly to
+    one that carries a wrong one. ``onward.ForwardForward`` has the formulas; the label is appended
+    to the features. Departs from it: samples are standardised, and negatives uniform by default.
+
+    Args:
+        lr: as everywhere, but higher
+        readout: how a class is read off: every label is tried and the largest goodness wins, or a
+            linear softmax on the cells' answers, which learns along
+        negatives: wrong labels, drawn uniformly, or in proportion to the readout's softmax
+        label_value: the number that marks the label; None for the square root of half the features,
+            so that label and features weigh in the same order
+        peers: strength of peer normalisation, 0 for none
+
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = ForwardForwardClassifier(widths=(50, 50), random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9)
+    True
+    """
+
+    lr: float = 0.003
+    readout: Literal["goodness", "linear"] = "goodness"
+    negatives: Literal["hard", "wrong"] = "hard"
+    label_value: float | None = None
+    peers: float = 0.03
+
+    def _row(self, x: Tensor, y: Tensor) -> Row:
+        if self.readout not in ("goodness", "linear"):
+            raise BadInput(
+                f"readout can't be {self.readout!r}: "
+                + nearest(str(self.readout), ("goodness", "linear"))
+            )
+        if self.negatives not in negatives.BY_NAME:
+            raise BadInput(
+                f"negatives can't be {self.negatives!r}: "
+                + nearest(str(self.negatives), negatives.BY_NAME)
+            )
+        classes, features = len(self.classes_), x.shape[1]
+        value = (features / 2) ** 0.5 if self.label_value is None else self.label_value
+        algorithm = ForwardForward(
+            classes,
+            negatives=negatives.BY_NAME[self.negatives],
+            writer=labels.appended,
+            label_value=max(value, 1.0) if self.label_value is None else value,
+        )
+        rng = generator(self.seed_, "cells")
+        sizes = [features + classes, *map(int, self.widths)]
+        cells = [Dense(a, b, peers=self.peers, rng=rng) for a, b in pairwise(sizes)]
+        return build_row(
+            cells,
+            algorithm,
+            adamw(self.lr, decay=self.decay),
+            classes=classes,
+            readout=sgd(0.01, 0.9, 0.03),
+        )
+
+    def _logits(self, x: Tensor) -> Tensor:
+        tried = self.readout == "goodness"
+        found = evaluate.judge(self._wide(), x, labels=tried, linear=not tried)
+        scores = found.scores(self.row_, len(self.row_.stations))[self.readout]
+        assert isinstance(self.row_.algorithm, ForwardForward)
+        # Each cell's odds that a label is true are exp((g - theta) / T): here they are multiplied.
+        return scores / self.row_.algorithm.temperature if tried else scores
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class UnsupervisedForwardForwardClassifier(UnsupervisedEstimator, Classifier):
+    """A linear softmax on the latents of auto-encoder cells (Hwang et al. 2024, arXiv:2404.14664).
+
+    Each cell learns alone to restore what it sees, without labels; labels train the softmax alone.
+
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = UnsupervisedForwardForwardClassifier(widths=(50, 50), random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9)
+    True
+    """
+
+    def _row(self, x: Tensor, y: Tensor) -> Row:
+        return build_row(
+            self._cells(x),
+            UnsupervisedForwardForward(),
+            adamw(self.lr, decay=self.decay),
+            classes=len(self.classes_),
+            readout=adamw(self.readout_lr, decay=self.readout_decay),
+            read=range(len(self.widths)),
+            head=partial(LinearReadout, normalise=layer_norm, bias=True),
+        )
+
+    def _logits(self, x: Tensor) -> Tensor:
+        found = evaluate.judge(self._wide(), x).linear
+        assert found is not None
+        return found
