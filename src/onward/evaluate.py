@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from .fast import every_label
 from .local import Streams
@@ -125,7 +125,7 @@ def confusion(
 
 @torch.no_grad()
 def probe(row: Row, x: Tensor, y: Tensor, rng: Generator) -> list[dict[str, float]]:
-    """Per cell, the fraction of dead units and what the algorithm measures.  x [B, *D], y [B].
+    """Per cell, the fraction of dead units and what algorithm and cell measure.  x [B, *D], y [B].
 
     The streams are drawn as in training, from a generator of their own; measures are means over
     pieces of :data:`CHUNK` samples.
@@ -143,9 +143,15 @@ def probe(row: Row, x: Tensor, y: Tensor, rng: Generator) -> list[dict[str, floa
                 share = float(value) * len(piece) / len(x)
                 sums[number][name] = sums[number].get(name, 0.0) + share
     return [
-        {"dead_units": float(off.double().mean()), **measured}
-        for off, measured in zip(silent, sums, strict=True)
+        {"dead_units": float(off.double().mean()), **measured, **_own(cell)}
+        for off, measured, cell in zip(silent, sums, row.cells, strict=True)
     ]
+
+
+def _own(cell: nn.Module) -> dict[str, float]:
+    """Scalars that a cell with a method ``measures()`` tells of itself."""
+    measures = getattr(cell, "measures", None)
+    return {} if measures is None else dict(measures())
 
 
 def _probed(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Streams]:
