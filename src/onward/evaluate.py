@@ -74,8 +74,15 @@ def errors(
     What an error is says :func:`measure`; None where these samples give none. ``linear=False``
     leaves out a linear readout that has not learned yet.
     """
+    return errors_of(row, judge(row, x, linear=linear), y, trained)
+
+
+def errors_of(
+    row: Row, verdicts: Verdicts, y: Tensor, trained: int | None = None
+) -> dict[str, Any]:
+    """:func:`errors` from verdicts on the samples whose labels are y [B]."""
     trained = len(row.stations) if trained is None else trained
-    verdicts, task, y = judge(row, x, linear=linear), row.task, y.cpu()
+    task, y = row.task, y.cpu()
     found: dict[str, Any] = {
         name: task.error(scores, y) for name, scores in verdicts.scores(row, trained).items()
     }
@@ -113,11 +120,18 @@ def confusion(
     row: Row, x: Tensor, y: Tensor, classes: int, trained: int | None = None
 ) -> dict[str, list[list[int]]]:
     """Counts by readout: rows true class, columns predicted; none where y are numbers."""
+    return confusion_of(row, judge(row, x), y, classes, trained)
+
+
+def confusion_of(
+    row: Row, verdicts: Verdicts, y: Tensor, classes: int, trained: int | None = None
+) -> dict[str, list[list[int]]]:
+    """:func:`confusion` from verdicts on the samples whose labels are y [B]."""
     found: dict[str, list[list[int]]] = {}
     if row.task.target != "classes":
         return found
     trained = len(row.stations) if trained is None else trained
-    for name, scores in judge(row, x).scores(row, trained).items():
+    for name, scores in verdicts.scores(row, trained).items():
         pairs = y.cpu() * classes + row.task.answer(scores)
         found[name] = torch.bincount(pairs, minlength=classes**2).view(classes, classes).tolist()
     return found
