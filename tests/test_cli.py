@@ -170,9 +170,21 @@ WTA = {
     **{"noise": "masking", "noise_level": 0.3, "epochs": 20},
 }
 DIGITS = {"dataset": "digits", "width": 500, "epochs": 40, "batch": 50, "checkpoint_every": 5}
+COLLABORATION = {
+    **{"epochs": 60, "batch": 128, "optimizer": "adamw", "decay": 0.0, "rate": "constant"},
+    **{"gamma": "all", "negatives": "wrong", "peers": 0.0, "linear": False, "counted": [0, 1, 2]},
+}
 RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
     "bp-digits": (BACKPROP, DIGITS),
     "bp-mnist": (BACKPROP, {}),
+    **{
+        f"collab-{name}": (FORWARD_FORWARD, {**COLLABORATION, "dataset": data, **more})
+        for name, data, more in (
+            ("mnist", "mnist", {}),
+            ("fashion", "fashion_mnist", {}),
+            ("cifar10", "cifar10", {"width": 2000, "label": "appended"}),
+        )
+    },
     "ff-digits": (FORWARD_FORWARD, {**DIGITS, "label": "appended", "evaluate_every": 2}),
     "ff-mnist": (FORWARD_FORWARD, {"epochs": 60, "decay": 0.02}),
     **{
