@@ -23,6 +23,8 @@ results: $(STAMP)  ## RESULTS.md and the tables' pages from the committed record
 	$(VENV)/bin/python -m onward.report.results results RESULTS.md
 	$(VENV)/bin/python -m onward.recipes.table results README.md
 	$(VENV)/bin/onward table uff --write
+	$(VENV)/bin/onward table collaboration --write
+	$(VENV)/bin/onward table theta --write
 
 $(STAMP): pyproject.toml
 	$(PY) -m venv $(VENV)

@@ -51,7 +51,8 @@ FORWARD_FORWARD: dict[str, tuple[str, Any]] = {
     "width": ("int", 1000),
     "epochs": ("int", 100),
     "batch": ("int", 100),
-    "schedule": ("simultaneous | greedy | frozen", "simultaneous"),
+    "schedule": ("simultaneous | alternating | greedy | pairwise | frozen", "simultaneous"),
+    "fresh": ("bool", False),
     "optimizer": ("sgd | adamw", "sgd"),
     "lr": ("float", 0.001),
     "momentum": ("float", 0.9),
@@ -60,11 +61,16 @@ FORWARD_FORWARD: dict[str, tuple[str, Any]] = {
     "goodness": (GOODNESS, "sum_of_squares"),
     "theta": ("float | null", None),
     "temperature": ("float", 1.0),
+    "gamma": ("none | earlier | all", "none"),
+    "scale": ("float", 1.0),
+    "coupling": ("fixed | learned", "fixed"),
+    "objective": ("logistic | entropy", "logistic"),
     "negatives": ("hard | wrong", "hard"),
     "label": ("first | appended", "first"),
     "label_value": ("float", 1.0),
     "normalise": (LENGTHS, "rms"),
     "peers": ("float", 0.03),
+    "linear": ("bool", True),
     "readout_lr": ("float", 0.01),
     "readout_decay": ("float", 0.03),
     "read": ("list of int | null", None),
@@ -167,9 +173,21 @@ WTA = {
     **{"noise": "masking", "noise_level": 0.3, "epochs": 20},
 }
 DIGITS = {"dataset": "digits", "width": 500, "epochs": 40, "batch": 50, "checkpoint_every": 5}
+COLLABORATION = {
+    **{"epochs": 60, "batch": 128, "optimizer": "adamw", "decay": 0.0, "rate": "constant"},
+    **{"gamma": "all", "negatives": "wrong", "peers": 0.0, "linear": False, "counted": [0, 1, 2]},
+}
 RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
     "bp-digits": (BACKPROP, DIGITS),
     "bp-mnist": (BACKPROP, {}),
+    **{
+        f"collab-{name}": (FORWARD_FORWARD, {**COLLABORATION, "dataset": data, **more})
+        for name, data, more in (
+            ("mnist", "mnist", {}),
+            ("fashion", "fashion_mnist", {}),
+            ("cifar10", "cifar10", {"width": 2000, "label": "appended"}),
+        )
+    },
     "ff-digits": (FORWARD_FORWARD, {**DIGITS, "label": "appended", "evaluate_every": 2}),
     "ff-mnist": (FORWARD_FORWARD, {"epochs": 60, "decay": 0.02}),
     **{

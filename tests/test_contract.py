@@ -17,6 +17,7 @@ from collaborative import Collaborative, CollaborativeUpwards
 from conv_part import Conv, loudest
 from torch import Generator, Tensor, nn
 
+import onward
 from onward import (
     BadInput,
     Classify,
@@ -103,8 +104,12 @@ ALGORITHMS: dict[str, Algorithm] = {
     "theta and temperature": FF(theta=3.0, temperature=0.5),
     **{name: FF(goodness=good) for name, good in goodness.BY_NAME.items()},
     "clean": Clean(),
-    "collaborative": Collaborative(CLASSES),
-    "collaborative upwards": CollaborativeUpwards(CLASSES),
+    "collaborative, of a third party": Collaborative(CLASSES),
+    "collaborative upwards, of a third party": CollaborativeUpwards(CLASSES),
+    "collaborative": onward.Collaborative(CLASSES),
+    "collaborative, earlier": onward.Collaborative(CLASSES, gamma="earlier", scale=0.5),
+    "collaborative, none": onward.Collaborative(CLASSES, gamma="none"),
+    "collaborative, entropy": onward.Collaborative(CLASSES, objective="entropy"),
 }
 CELLS: dict[str, Callable[[], nn.Module]] = {
     **{
@@ -112,6 +117,7 @@ CELLS: dict[str, Callable[[], nn.Module]] = {
         for name, normalise in lengths.BY_NAME.items()
     },
     "dense with peers": partial(Dense, INPUTS, 16, peers=0.03),
+    "dense that hears": partial(Dense, INPUTS, 16, hears=[1, 2]),
 }
 
 IMAGES = (1, 8, 8)
@@ -256,7 +262,8 @@ TABLE: dict[str, Callable[[], list[str]]] = {
         check_schedule, partial(schedules.greedy, budget=0.0), plan
     ),
     "a run with hard negatives": partial(check_plan, lambda: plan(ForwardForward(10))),
-    "a collaborative run": partial(check_plan, lambda: plan(Collaborative(10))),
+    "a collaborative run": partial(check_plan, lambda: plan(onward.Collaborative(10))),
+    "a third party's collaborative run": partial(check_plan, lambda: plan(Collaborative(10))),
     **{f"cell {n}": partial(image_cell_check, make) for n, make in IMAGE_CELLS.items()},
     **{f"unsupervised, {n}": partial(unsupervised_check, n) for n in UNSUPERVISED},
     "unsupervised, restoring the original": restoring_check,

@@ -42,6 +42,7 @@ def test_the_document_and_the_code_name_the_same_keys() -> None:
             inner = {**inner, **record.ADDED.get(key, {})}
             assert [name for name in told if name in inner] == list(inner), key
     named = set(re.findall(r"`([a-z_]+)`", DOC.read_text()))
+    assert set(record.ADDED[""]) <= named
     assert {name for inner in record.OPTIONAL.values() for name in inner} <= named
     assert set(record.CELL) <= set(re.findall(r"`([a-z_]+)`", keys["cells"][1]))
     for status in record.STATUSES:
@@ -65,7 +66,7 @@ def test_the_document_and_the_code_name_the_same_types() -> None:
 def test_a_run_writes_what_the_document_says(finished: Path) -> None:
     for run in (finished, finished / "twin"):
         made = record.read(run)
-        assert list(made) == list(record.FIELDS)
+        assert list(made) == [*record.FIELDS, *record.ADDED[""]]
         for key, inner in record.INSIDE.items():
             assert list(made[key]) == [*inner, *record.ADDED.get(key, ())], key
         curves = made["curves"]

@@ -11,6 +11,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .algorithms import Clean as Clean
+    from .algorithms import Collaborative as Collaborative
     from .algorithms import ForwardForward as ForwardForward
     from .algorithms import UnsupervisedForwardForward as UnsupervisedForwardForward
     from .cells import Adversarial as Adversarial
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from .train import fit as fit
 
 _WHERE = {
-    "algorithms": ("Clean", "ForwardForward", "UnsupervisedForwardForward"),
+    "algorithms": ("Clean", "Collaborative", "ForwardForward", "UnsupervisedForwardForward"),
     "cells": (
         *("Adversarial", "AutoEncoder", "ConvAutoEncoder", "ConvWinners", "Dense", "PeerNorm"),
     ),

@@ -7,7 +7,8 @@ of them, which is gone over anyway:
     x_hat = s x                          x [R, D], s = 1 / length(x) [R]
     z     = s (x W^T) + b                one product [R, D] x [D, F]
     g     = a sum_j h_j^p                ``goodness.power``; p = 2, 1
-    u     = +-(g - theta) / T            minus on positives; L = mean softplus(u)
+    u     = +-(g + gamma - theta) / T    minus on positives; L = mean softplus(u)
+                                         gamma [R], what a cell hears of the others, or none
     c     = dL/dg = +-sigmoid(u) / (R T)
     d     = dL/dz = c a p h^(p-1) [h>0]  and on positives + lambda push / N, the peer term, which is
                                          the same number for every row of a unit
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 from torch.optim import AdamW, Optimizer
 
-from .algorithms import ForwardForward
+from .algorithms import Collaborative, ForwardForward
 from .cells import Dense, PeerNorm
 from .cells.lengths import TINY, Normalise, l2, rms, unchanged
 from .goodness import power
@@ -74,13 +75,25 @@ def closed_cell(cell: nn.Module, like: Tensor) -> bool:
     linear, peers = cell.linear, cell.peers
     if not plain(linear, nn.Linear) or not (peers is None or plain(peers, PeerNorm)):
         return False
+    if cell.coupling is not None:
+        return False
     known = cell.normalise is rms or cell.normalise is l2 or cell.normalise is unchanged
     return known and linear.weight.dtype == like.dtype and linear.weight.device == like.device
 
 
 def closed_loss(algorithm: Algorithm) -> bool:
     """Whether an algorithm's loss is that of the file's head."""
-    return type(algorithm) is ForwardForward and power(algorithm.goodness, 1) is not None
+    if not closed_family(algorithm):
+        return False
+    assert isinstance(algorithm, ForwardForward)
+    return power(algorithm.goodness, 1) is not None
+
+
+def closed_family(algorithm: Algorithm) -> bool:
+    """Whether an algorithm is Forward-Forward, or its collaborative form with a logistic loss."""
+    if type(algorithm) is Collaborative:
+        return algorithm.objective == "logistic"
+    return type(algorithm) is ForwardForward
 
 
 def closed_station(station: Station) -> bool:
@@ -199,22 +212,31 @@ class ClosedCell:
         norm: Tensor = torch.linalg.vector_norm(h, dim=1)
         return norm
 
-    def learn(self, seen: Rows, z: Tensor, h: Tensor, norm: Tensor) -> Tensor:
-        """One step, on what ``forward`` left, its z used up; returns the loss."""
+    def goodness(self, h: Tensor, norm: Tensor) -> Tensor:
+        """g of the answers h [R, F], whose lengths are norm [R].  -> [R]."""
+        return self.factor * (norm.square() if self.power == 2 else h.sum(1))
+
+    def learn(
+        self, seen: Rows, z: Tensor, h: Tensor, norm: Tensor, hint: Tensor | None = None
+    ) -> Tensor:
+        """One step, on what ``forward`` left, its z used up; returns the loss.
+
+        ``hint`` [J, R] is what the cell hears.
+        """
         linear, descent = self.cell.linear, self.descent
-        loss = self._slope(seen.s, z, h, norm)
+        loss = self._slope(seen.s, z, h, norm, hint)
         bias, kept = descent.target(linear.bias)
         bias.addmv_(z.T, seen.s.reciprocal(), beta=kept)
         seen.gather(z, *descent.target(linear.weight))
         descent.step()
         return loss
 
-    def _slope(self, s: Tensor, z: Tensor, h: Tensor, norm: Tensor) -> Tensor:
+    def _slope(self, s: Tensor, z: Tensor, h: Tensor, norm: Tensor, hint: Tensor | None) -> Tensor:
         """The loss; the drive z becomes s d."""
         rows, half = len(h), len(h) // 2
         theta, temperature = self.algorithm.threshold(h), self.algorithm.temperature
-        g = self.factor * (norm.square() if self.power == 2 else h.sum(1))
-        u = (g - theta) / temperature
+        g, gamma = self.goodness(h, norm), self._offset(hint)
+        u = ((g if gamma is None else g + gamma) - theta) / temperature
         u[:half].neg_()
         loss = softplus(u).mean()
         c = torch.sigmoid(u).masked_fill_(u > 20, 1.0)  # torch's softplus is straight from 20 on
@@ -231,3 +253,8 @@ class ClosedCell:
         if push is not None:
             z[:half].addcmul_(s[:half, None], push)
         return loss
+
+    def _offset(self, hint: Tensor | None) -> Tensor | None:
+        if not isinstance(self.algorithm, Collaborative):
+            return None
+        return self.algorithm.offset(self.cell, hint)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from .fast import every_label
 from .local import Streams
@@ -74,8 +74,15 @@ def errors(
     What an error is says :func:`measure`; None where these samples give none. ``linear=False``
     leaves out a linear readout that has not learned yet.
     """
+    return errors_of(row, judge(row, x, linear=linear), y, trained)
+
+
+def errors_of(
+    row: Row, verdicts: Verdicts, y: Tensor, trained: int | None = None
+) -> dict[str, Any]:
+    """:func:`errors` from verdicts on the samples whose labels are y [B]."""
     trained = len(row.stations) if trained is None else trained
-    verdicts, task, y = judge(row, x, linear=linear), row.task, y.cpu()
+    task, y = row.task, y.cpu()
     found: dict[str, Any] = {
         name: task.error(scores, y) for name, scores in verdicts.scores(row, trained).items()
     }
@@ -113,11 +120,18 @@ def confusion(
     row: Row, x: Tensor, y: Tensor, classes: int, trained: int | None = None
 ) -> dict[str, list[list[int]]]:
     """Counts by readout: rows true class, columns predicted; none where y are numbers."""
+    return confusion_of(row, judge(row, x), y, classes, trained)
+
+
+def confusion_of(
+    row: Row, verdicts: Verdicts, y: Tensor, classes: int, trained: int | None = None
+) -> dict[str, list[list[int]]]:
+    """:func:`confusion` from verdicts on the samples whose labels are y [B]."""
     found: dict[str, list[list[int]]] = {}
     if row.task.target != "classes":
         return found
     trained = len(row.stations) if trained is None else trained
-    for name, scores in judge(row, x).scores(row, trained).items():
+    for name, scores in verdicts.scores(row, trained).items():
         pairs = y.cpu() * classes + row.task.answer(scores)
         found[name] = torch.bincount(pairs, minlength=classes**2).view(classes, classes).tolist()
     return found
@@ -125,7 +139,7 @@ def confusion(
 
 @torch.no_grad()
 def probe(row: Row, x: Tensor, y: Tensor, rng: Generator) -> list[dict[str, float]]:
-    """Per cell, the fraction of dead units and what the algorithm measures.  x [B, *D], y [B].
+    """Per cell, the fraction of dead units and what algorithm and cell measure.  x [B, *D], y [B].
 
     The streams are drawn as in training, from a generator of their own; measures are means over
     pieces of :data:`CHUNK` samples.
@@ -143,9 +157,15 @@ def probe(row: Row, x: Tensor, y: Tensor, rng: Generator) -> list[dict[str, floa
                 share = float(value) * len(piece) / len(x)
                 sums[number][name] = sums[number].get(name, 0.0) + share
     return [
-        {"dead_units": float(off.double().mean()), **measured}
-        for off, measured in zip(silent, sums, strict=True)
+        {"dead_units": float(off.double().mean()), **measured, **_own(cell)}
+        for off, measured, cell in zip(silent, sums, row.cells, strict=True)
     ]
+
+
+def _own(cell: nn.Module) -> dict[str, float]:
+    """Scalars that a cell with a method ``measures()`` tells of itself."""
+    measures = getattr(cell, "measures", None)
+    return {} if measures is None else dict(measures())
 
 
 def _probed(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Streams]:

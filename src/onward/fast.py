@@ -35,6 +35,7 @@ from .closed import (
     Rows,
     Scratch,
     closed_cell,
+    closed_family,
     closed_loss,
     closed_station,
     inverse_length,
@@ -82,18 +83,40 @@ class Steps:
         if row.readout is not None:
             losses[row.readout.name], scores = self._read(batch, cells, y)
         seen: Rows = _Coded(batch, algorithm.draw(y, self.rng, scores).flatten())
+        if algorithm.hints == "all":
+            return losses | self._learn_together(cells, seen, 2 * len(y))
+        told: list[Tensor] = []
         for number, cell in enumerate(cells):
             z, h = self._room(f"answer {number}", cell, 2 * len(y))
             norm = cell.forward(seen, z, h)
-            losses[cell.name] = cell.learn(seen, z, h, norm)
+            if algorithm.hints == "earlier":
+                told.append(cell.goodness(h, norm))
+            losses[cell.name] = cell.learn(seen, z, h, norm, _heard(told[:-1]))
             if number + 1 < len(cells):
                 seen = Rows(h, cells[number + 1].inverse(norm))
         return losses
 
-    def _room(self, name: str, cell: ClosedCell, count: int) -> tuple[Tensor, Tensor]:
+    def _learn_together(self, cells: list[ClosedCell], seen: Rows, count: int) -> dict[str, Tensor]:
+        """All cells run before the first one learns, for each hears all others."""
+        ran: list[tuple[Rows, Tensor, Tensor, Tensor]] = []
+        for number, cell in enumerate(cells):
+            z, h = self._room(f"answer {number}", cell, count, drive=f"drive of {number}")
+            norm = cell.forward(seen, z, h)
+            ran.append((seen, z, h, norm))
+            if number + 1 < len(cells):
+                seen = Rows(h, cells[number + 1].inverse(norm))
+        told = [cell.goodness(h, norm) for cell, (_, _, h, norm) in zip(cells, ran, strict=True)]
+        return {
+            cell.name: cell.learn(*ran[number], _heard(told[:number] + told[number + 1 :]))
+            for number, cell in enumerate(cells)
+        }
+
+    def _room(
+        self, name: str, cell: ClosedCell, count: int, drive: str = "drive"
+    ) -> tuple[Tensor, Tensor]:
         """Where a cell's drive goes, one place for all cells of a width, and its answer."""
         units = cell.cell.outputs
-        z = self.scratch.rows(f"drive {units}", count, units, self.x)
+        z = self.scratch.rows(f"{drive} {units}", count, units, self.x)
         return z, self.scratch.rows(name, count, units, self.x)
 
     def _bare(self, index: Tensor, algorithm: ForwardForward) -> Tensor:
@@ -160,8 +183,11 @@ class Alone:
         self.row, self.station, self.scratch = row, station, Scratch()
 
     @torch.no_grad()
-    def update(self, ins: Streams) -> dict[str, Tensor] | None:
-        """The cell's loss on its streams, once it has learned; None where autograd has to do it."""
+    def update(self, ins: Streams, hint: Tensor | None = None) -> dict[str, Tensor] | None:
+        """The cell's loss on its streams, once it has learned; None where autograd has to do it.
+
+        ``hint`` [J, R] is what it hears of them.
+        """
         station, algorithm, x = self.station, self.row.algorithm, ins.rows.flatten(1)
         if not (self.row.fast and not _cast(x) and closed_loss(algorithm)):
             return None
@@ -175,7 +201,7 @@ class Alone:
         h = self.scratch.rows("answer", len(x), cell.cell.outputs, x)
         seen = Rows(x, cell.inverse(torch.linalg.vector_norm(x, dim=1)))
         norm = cell.forward(seen, z, h)
-        return {station.name: cell.learn(seen, z, h, norm)}
+        return {station.name: cell.learn(seen, z, h, norm, hint)}
 
 
 @torch.no_grad()
@@ -242,8 +268,9 @@ class _Coded(Rows):
 def _row(row: Row, x: Tensor) -> bool:
     """Whether a row's answers to samples x [B, D] have closed forms, labels and all."""
     algorithm = row.algorithm
-    if not row.fast or _cast(x) or type(algorithm) is not ForwardForward:
+    if not row.fast or _cast(x) or not closed_family(algorithm):
         return False
+    assert isinstance(algorithm, ForwardForward)
     if algorithm.writer is not over_first and algorithm.writer is not appended:
         return False
     if not all(closed_cell(cell, x) for cell in row.cells):
@@ -256,6 +283,11 @@ def _row(row: Row, x: Tensor) -> bool:
             return False
         widths.append(cell.outputs)
     return x.shape[1] >= algorithm.classes
+
+
+def _heard(told: list[Tensor]) -> Tensor | None:
+    """What other cells told [R], stacked [J, R]."""
+    return torch.stack(told) if told else None
 
 
 def _cast(x: Tensor) -> bool:

@@ -20,6 +20,8 @@ from torch.optim import Optimizer
 
 from .errors import BadInput
 
+Hints = Literal["none", "earlier", "all"]
+
 
 @dataclass(frozen=True)
 class Streams:
@@ -123,10 +125,13 @@ class Algorithm(ABC):
 
     # What it needs.
 
-    hints: ClassVar[Literal["none", "earlier", "all"]] = "none"
-    """Which other cells a cell must be told about."""
     targets: ClassVar[bool] = False
     """Whether labels travel with the streams. Else they end in ``streams``."""
+
+    @property
+    def hints(self) -> Hints:
+        """Which other cells a cell must be told about."""
+        return "none"
 
     @property
     def originals(self) -> bool:

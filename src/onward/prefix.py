@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import BadInput
-from .local import Algorithm
+from .local import Algorithm, Streams
 from .readouts import neutral_answers
 from .row import Row
 
@@ -51,6 +51,22 @@ def advance(
             out[which, at : at + CHUNK] = h
     assert out is not None
     return out
+
+
+@torch.no_grad()
+def told(algorithm: Algorithm, store: Tensor, device: torch.device) -> Tensor | None:
+    """What a frozen cell tells of every view of every sample.  store [V, N, *F] -> [V, N].
+
+    None where it tells nothing.
+    """
+    out: list[Tensor] = []
+    for answers in store:
+        for at in range(0, len(answers), CHUNK):
+            spoken = algorithm.tell(Streams(answers[at : at + CHUNK].to(device)))
+            if spoken is None:
+                return None
+            out.append(spoken)
+    return torch.cat(out).view(store.shape[:2])
 
 
 def features(row: Row, x: Tensor, keep: Keep) -> Tensor:

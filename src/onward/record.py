@@ -83,6 +83,7 @@ OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
 }
 """Keys that are there only where they say something unusual: of the record, and inside."""
 ADDED: dict[str, dict[str, tuple[type, ...]]] = {
+    "": {"contributions": (dict, type(None))},
     "data": {"range": _LIST},
     "machine": {"fast": _TEXT},
 }
@@ -151,8 +152,9 @@ def check(record: object, where: str) -> None:
     if (target := record["data"].get("target", "classes")) not in ("classes", "numbers"):
         raise BadInput(f"{where}: data.target is {target!r}, not one of classes, numbers")
     for key, added in ADDED.items():
-        there = {name: types for name, types in added.items() if name in record[key]}
-        _check(record[key], there, f"{key}.", where)
+        part = record[key] if key else record
+        there = {name: types for name, types in added.items() if name in part}
+        _check(part, there, f"{key}." if key else "", where)
     for number, cell in enumerate(record["cells"]):
         _check(cell, CELL, f"cells[{number}].", where)
     lists = (("shape", _WHOLE), ("label_names", _TEXT), ("range", _OPTIONAL_NUMBER))

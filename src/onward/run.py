@@ -21,11 +21,13 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from . import checkpoint, evaluate, meter, record
+from .contributions import contributions
 from .data import Dataset
 from .errors import BadInput
 from .files import alone
@@ -317,17 +319,22 @@ class Run:
         cost["peak_memory_bytes"] = max(cost["peak_memory_bytes"] or 0, now) or None
 
     def _finish(self) -> None:
-        validation, test = self.data.validation, self.data.test
-        if len(validation):
-            self.record["validation_error"] = evaluate.errors(
-                self.row, validation.x, validation.y, self._trained
-            )
-        if len(test):
-            self.record["test_error"] = evaluate.errors(self.row, test.x, test.y, self._trained)
-            confusion = evaluate.confusion(
-                self.row, test.x, test.y, self.data.classes, self._trained
-            )
-            self.record["confusion"] = confusion or None
+        row, trained = self.row, self._trained
+        added: dict[str, Any] = {}
+        for name in ("validation", "test"):
+            split = getattr(self.data, name)
+            if not len(split):
+                continue
+            # One pass over the samples serves all that is said of them.
+            verdicts = evaluate.judge(row, split.x)
+            found = evaluate.errors_of(row, verdicts, split.y, trained)
+            self.record[f"{name}_error"] = found
+            if verdicts.goodness is not None and trained:
+                added[name] = contributions(verdicts.goodness[:trained], split.y.cpu())
+            if name == "test":
+                counts = evaluate.confusion_of(row, verdicts, split.y, self.data.classes, trained)
+                self.record["confusion"] = counts or None
+        self.record["contributions"] = added or None
         self.record["status"] = "finished"
         self.record["ended"] = now()
         self._save()

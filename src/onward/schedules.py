@@ -6,8 +6,10 @@ schedule does between two stages (the greedy one freezes a cell and stores its o
 the next stage is asked for.
 
 * simultaneous: every cell learns from every batch (the author's code).
+* alternating: the same, cell after cell, each on a pass of its own (``turns.py``).
 * greedy: each cell to its end, on the stored outputs of the frozen cells before it.
 * backprop: no wall; the readout's loss trains every cell. The yardstick.
+* pairwise: no wall; the algorithm's own loss at the last cell trains every cell (``turns.py``).
 * frozen: the cells stay as drawn and only the readout learns. The control.
 * alone: one cell of a greedy row, at a place of its own.
 
@@ -15,8 +17,8 @@ B = samples of a batch, N = training samples, V = views of a sample.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -27,34 +29,23 @@ from . import fast, prefix, readouts
 from .errors import BadInput
 from .local import Algorithm, Station, Streams, walk, wall
 from .row import Row
+from .stages import Losses, Schedule, Stage, heard, learn_readout, one_view, read, serve, summed
+from .turns import alternating, pairwise
 
-Losses = dict[str, Tensor]
-"""Station name -> its loss, summed over its parameter groups."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stretch of training with one kind of step.
-
-    ``step`` takes the indices [B] of a batch. ``trained`` is how many cells of the row have learned
-    once the stage has begun: later ones are still as drawn, and no readout should count them.
-
-    Costs are counted in *passes*, rows of a sample that go forward through the whole row (a row
-    through one of four cells is a quarter), and in bytes handed on from station to station.
-    """
-
-    name: str
-    stations: tuple[Station, ...]
-    step: Callable[[Tensor], Losses]
-    trained: int
-    passes: float  # of each epoch
-    passes_before: float = 0.0  # once, before the stage: frozen outputs are computed
-    rows_handed_on: int = 0  # of each sample and epoch, over every wall
-    bytes_before: int = 0  # once, before the stage: frozen outputs are handed on
-    order: int = 0  # which of the run's orders of batches: a cell has its own wherever it learns
-
-
-Schedule = Callable[[Row, Tensor, Tensor, Generator], Iterator[Stage]]
+__all__ = [
+    "BY_NAME",
+    "Losses",
+    "Schedule",
+    "Stage",
+    "alone",
+    "alternating",
+    "backprop",
+    "frozen",
+    "greedy",
+    "one_view",
+    "pairwise",
+    "simultaneous",
+]
 
 
 def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
@@ -65,7 +56,7 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
     it answered before it learned. Where the stream that the cells learn from is the neutral view
     itself, the readout learns from that pass, and there is no other.
     """
-    _serve("simultaneous", row, hints=("none", "earlier", "all"))
+    serve("simultaneous", row, hints=("none", "earlier", "all"))
     algorithm, stations = row.algorithm, row.stations
     one_pass, linear = one_view(algorithm) and algorithm.hints == "none", row.linear()
 
@@ -74,10 +65,10 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
         answered: dict[int, Tensor] = {}  # by the cells that the readout reads
         walked = walk(stations, algorithm.streams(x[index], y[index], rng))
         for number, (station, seen, outs) in enumerate(walked):
-            losses |= _summed(station, station.update(algorithm, seen, outs))
+            losses |= summed(station, station.update(algorithm, seen, outs))
             if linear is not None and number in linear.read:
                 answered[number] = wall(outs).rows
-        return losses | _learn_readout(row, answered, y[index])[0]
+        return losses | learn_readout(row, answered, y[index])[0]
 
     closed = fast.Steps(row, x, y, rng)
 
@@ -85,32 +76,23 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
         if closed.apply():
             return closed.step(index)  # what follows, in closed form
         bx, by = x[index], y[index]
-        losses, scores = _read(row, bx, by)
+        losses, scores = read(row, bx, by)
         ins = algorithm.streams(bx, by, rng, scores)
         if algorithm.hints == "none":
             for station, seen, outs in walk(stations, ins):
-                losses |= _summed(station, station.update(algorithm, seen, outs))
+                losses |= summed(station, station.update(algorithm, seen, outs))
             return losses
         seen_outs = list(walk(stations, ins))
         told = [algorithm.tell(wall(outs)) for _, _, outs in seen_outs]
         for i, (station, seen, outs) in enumerate(seen_outs):
-            others = told[:i] + (told[i + 1 :] if algorithm.hints == "all" else [])
-            spoken = [t for t in others if t is not None]
-            hint = torch.stack(spoken) if spoken else None
-            losses |= _summed(station, station.update(algorithm, seen, outs, hint))
+            hint = heard(algorithm, told, i)
+            losses |= summed(station, station.update(algorithm, seen, outs, hint))
         return losses
 
     passes = algorithm.count + (1 if row.readout and not one_pass else 0)
     run = together if one_pass else step
     stage = Stage("cells", tuple(row.everyone), run, len(stations), passes)
     return iter([replace(stage, rows_handed_on=algorithm.count)])
-
-
-def one_view(algorithm: Algorithm) -> bool:
-    """Whether every batch is the one view that there is of each sample."""
-    own = type(algorithm)
-    usual = own.streams is Algorithm.streams and own.draw is Algorithm.draw
-    return usual and algorithm.views == 1 and not algorithm.asks_scores
 
 
 def greedy(
@@ -128,9 +110,11 @@ def greedy(
     or in a memory-mapped file of ``folder`` where it exceeds ``budget`` GiB. Negatives stay fresh
     at every step, since a step only picks views. Where there is but one view, the readout learns
     from what is kept, too. An algorithm whose streams are not views of one
-    sample has the frozen cells run again at each step instead.
+    sample has the frozen cells run again at each step instead. What cells tell later ones (hints
+    "earlier") is kept beside their answers, a number a view and sample; later cells have not
+    learned yet, so hints from "all" are refused.
     """
-    _serve("greedy", row, hints=("none",))
+    serve("greedy", row, hints=("none", "earlier"))
     if folder is not None and not folder.is_dir():
         raise BadInput(f"greedy stores outputs of frozen cells in {folder}, and that is no folder")
     if row.algorithm.asks_scores:
@@ -152,6 +136,7 @@ def _greedy(
     linear = row.linear() if one_view(algorithm) else None
     store: Tensor | None = None  # [V, N, *F], what the last frozen cell answers to every view
     read: dict[int, Tensor] = {}  # [N, *F] of the cells that the readout is to read
+    told: list[Tensor | None] = []  # [V, N], what each frozen cell tells of every view
     with tempfile.TemporaryDirectory(dir=folder, prefix="frozen-") as scratch:
         keep = prefix.keeper(budget, Path(scratch))
         for number, station in enumerate(row.stations):
@@ -166,7 +151,7 @@ def _greedy(
                     order=number,
                 )
             else:
-                see = partial(_pick, algorithm, store, x, y, rng)
+                see = partial(_pick, algorithm, store, tuple(told), x, y, rng)
                 stage = Stage(
                     name=station.name,
                     stations=(station,),
@@ -180,6 +165,8 @@ def _greedy(
             yield stage
             if viewed and (number + 1 < cells or linear is not None):
                 store = prefix.advance(station.cell, algorithm, x, store, keep)
+                if algorithm.hints != "none":
+                    told.append(prefix.told(algorithm, store, x.device))
             if linear is not None and store is not None and number in linear.read:
                 read[number] = store[0]
         if row.readout is not None and linear is not None:
@@ -206,44 +193,53 @@ def _learn_from(
     return {head.name: loss}
 
 
-def _through(row: Row, number: int, x: Tensor, y: Tensor, rng: Generator, index: Tensor) -> Streams:
+Seen = tuple[Streams, Tensor | None]
+"""What a cell sees of a batch, and what it hears of it, [J, S*B]."""
+
+
+def _through(row: Row, number: int, x: Tensor, y: Tensor, rng: Generator, index: Tensor) -> Seen:
     """What cell ``number`` sees of a batch, the frozen cells before it run again."""
-    ins = row.algorithm.streams(x[index], y[index], rng, None)
+    algorithm, told = row.algorithm, []
+    ins = algorithm.streams(x[index], y[index], rng, None)
     for frozen_cell in row.cells[:number]:
         with torch.no_grad():
             ins = replace(ins, rows=frozen_cell(ins.rows))
-    return ins
+        told.append(algorithm.tell(ins))
+    return ins, heard(algorithm, told, number)
 
 
 def _pick(
     algorithm: Algorithm,
     store: Tensor,
+    told: Sequence[Tensor | None],
     x: Tensor,
     y: Tensor,
     rng: Generator,
     index: Tensor,
-) -> Streams:
+) -> Seen:
     """What a cell sees of a batch, picked from the stored answers of the cell before it."""
     which = algorithm.draw(y[index], rng, None)
     picked = which.flatten(), index.repeat(len(which))
     rows = store[tuple(i.to(store.device) for i in picked)]
     target = y[index] if algorithm.targets else None
     original = algorithm.view(x[picked[1]], picked[0]) if algorithm.originals else None
-    return Streams(rows.to(x.device), len(which), target, original)
+    spoken = [None if one is None else one[picked] for one in told]
+    ins = Streams(rows.to(x.device), len(which), target, original)
+    return ins, heard(algorithm, spoken, len(spoken))
 
 
 def _learn_alone(
     row: Row,
     station: Station,
-    see: Callable[[Tensor], Streams],
+    see: Callable[[Tensor], Seen],
     closed: fast.Alone,
     index: Tensor,
 ) -> Losses:
-    ins = see(index)
-    if (losses := closed.update(ins)) is not None:
+    ins, hint = see(index)
+    if (losses := closed.update(ins, hint)) is not None:
         return losses
     outs = station.forward(ins)
-    return _summed(station, station.update(row.algorithm, ins, outs))
+    return summed(station, station.update(row.algorithm, ins, outs, hint))
 
 
 def backprop(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
@@ -324,7 +320,7 @@ def alone(row: Row, x: Tensor, y: Tensor, rng: Generator, *, order: int) -> Iter
 
     def step(index: Tensor) -> Losses:
         ins = algorithm.streams(x[index], y[index], rng)
-        return _summed(station, station.update(algorithm, ins, station.forward(ins)))
+        return summed(station, station.update(algorithm, ins, station.forward(ins)))
 
     return iter([Stage(station.name, (station,), step, 1, passes=1, order=order)])
 
@@ -345,56 +341,11 @@ def _readout_stage(
     return Stage("readout", (head,), step, trained, 0, passes_before=1, order=order)
 
 
-def _serve(name: str, row: Row, hints: tuple[str, ...]) -> None:
-    """Refuse an algorithm whose cells need more than this schedule can give them."""
-    algorithm = row.algorithm
-    called = type(algorithm).__name__
-    if algorithm.hints not in hints:
-        raise BadInput(
-            f"the schedule {name} can't serve {called}: its cells need hints from "
-            f"{algorithm.hints} other cells, and {name} serves {' or '.join(hints)}. "
-            "Take the schedule simultaneous"
-        )
-    if not algorithm.local:
-        raise BadInput(
-            f"the schedule {name} can't serve {called}: it gives no cell a loss of its own. "
-            "Take the schedule backprop or frozen"
-        )
-    if algorithm.asks_scores and row.readout is None:
-        raise BadInput(
-            "hard negatives are drawn from the scores of a linear readout, and this row has none: "
-            "give it one, or take uniform wrong labels (negatives=wrong)"
-        )
-
-
-def _read(row: Row, x: Tensor, y: Tensor) -> tuple[Losses, Tensor | None]:
-    """The readout's step on the neutral pass of one batch, and the scores it had before."""
-    linear = row.linear()
-    if linear is None:
-        return {}, None
-    seen = readouts.neutral_answers(row.cells, row.algorithm, x, linear.read)
-    return _learn_readout(row, seen, y)
-
-
-def _learn_readout(
-    row: Row, answered: dict[int, Tensor], y: Tensor
-) -> tuple[Losses, Tensor | None]:
-    """The readout's step on the cells' detached answers, where there is one."""
-    linear = row.linear()
-    if row.readout is None or linear is None:
-        return {}, None
-    loss, scores = readouts.learn(row.readout, linear.features(answered), y)
-    return {row.readout.name: loss}, scores
-
-
-def _summed(station: Station, losses: Losses) -> Losses:
-    """A station's loss under its name; nothing for a cell that was given none."""
-    return {station.name: torch.stack(list(losses.values())).sum()} if losses else {}
-
-
 BY_NAME: dict[str, Schedule] = {
     "simultaneous": simultaneous,
+    "alternating": alternating,
     "greedy": greedy,
     "backprop": backprop,
+    "pairwise": pairwise,
     "frozen": frozen,
 }

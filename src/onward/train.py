@@ -215,6 +215,7 @@ def new_record(
         },
         "started": now(),
         "ended": None,
+        "contributions": None,
         # Said only where it is another one, as in every record from before there was a choice.
         **({"measure": measured} if measured != WRONG else {}),
     }

@@ -92,17 +92,22 @@ class ForwardForward(Algorithm):
         self, cell: nn.Module, ins: Streams, outs: Streams, hint: Tensor | None
     ) -> Iterator[tuple[str, Tensor]]:
         """The logistic loss of the file's head, and the peer term of a cell that has one."""
-        g_pos, g_neg = self.goodness(outs.rows).chunk(2)  # [B], [B]
-        theta = self.threshold(outs.rows)
-        loss = 0.5 * (
+        loss = self.logistic(self.goodness(outs.rows), self.threshold(outs.rows))
+        yield "cell", self.with_peers(loss, cell, ins, outs)
+
+    def logistic(self, g: Tensor, theta: float) -> Tensor:
+        """The loss of the goodness g [2B] of all rows, positives first."""
+        g_pos, g_neg = g.chunk(2)  # [B], [B]
+        return 0.5 * (
             softplus((theta - g_pos) / self.temperature).mean()
             + softplus((g_neg - theta) / self.temperature).mean()
         )
+
+    def with_peers(self, loss: Tensor, cell: nn.Module, ins: Streams, outs: Streams) -> Tensor:
+        """A loss plus the peer term of a cell that has one."""
         penalty = getattr(cell, "penalty", None)
-        if penalty is not None:
-            term = penalty(ins.split()[0], outs.split()[0])
-            loss = loss if term is None else loss + term
-        yield "cell", loss
+        term = None if penalty is None else penalty(ins.split()[0], outs.split()[0])
+        return loss if term is None else loss + torch.as_tensor(term)
 
     def threshold(self, h: Tensor) -> float:
         """theta for a cell that answers h [B, *F]."""

@@ -4,6 +4,7 @@ from .adversarial import Adversarial, Critic
 from .autoencoder import AutoEncoder
 from .conv_autoencoder import ConvAutoEncoder
 from .conv_winners import ConvWinners
+from .coupling import Coupling
 from .dense import Dense
 from .lengths import l2, layer_norm, rms, unchanged
 from .noise import Corruption
@@ -17,6 +18,7 @@ __all__ = [
     "ConvAutoEncoder",
     "ConvWinners",
     "Corruption",
+    "Coupling",
     "Critic",
     "Dense",
     "PeerNorm",

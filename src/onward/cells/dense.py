@@ -8,10 +8,13 @@ length is its goodness (Hinton 2022, section 2.1; initial weights as in the auth
 B = samples, D = input shape, F = units.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Generator, Tensor, nn
 
 from ..errors import BadInput
+from .coupling import Coupling
 from .lengths import Normalise, rms
 from .peers import PeerNorm
 
@@ -20,7 +23,8 @@ class Dense(nn.Module):
     """A fully connected ReLU cell of ``outputs`` units on ``inputs`` numbers.
 
     W ~ N(0, 1/inputs) drawn from ``rng`` (torch's global generator where none is given), b = 0.
-    ``peers`` is the peer term's strength lambda, 0 for none.
+    ``peers`` is the peer term's strength lambda, 0 for none. ``hears`` are the positions of other
+    cells whose goodness this one is to weigh by learned factors (``coupling.py``); most have none.
 
     >>> Dense(784, 500)(torch.rand(3, 1, 28, 28)).shape
     torch.Size([3, 500])
@@ -33,6 +37,7 @@ class Dense(nn.Module):
         *,
         normalise: Normalise = rms,
         peers: float = 0.0,
+        hears: Sequence[int] = (),
         rng: Generator | None = None,
     ):
         super().__init__()
@@ -41,6 +46,7 @@ class Dense(nn.Module):
         nn.init.normal_(self.linear.weight, std=inputs**-0.5, generator=rng)
         nn.init.zeros_(self.linear.bias)
         self.peers = PeerNorm(outputs, peers) if peers > 0 else None
+        self.coupling = Coupling(hears) if hears else None
 
     @property
     def inputs(self) -> int:
@@ -68,3 +74,7 @@ class Dense(nn.Module):
             return None
         mean_input = self.normalise(x.flatten(1)).mean(0, keepdim=True)
         return torch.as_tensor(self.peers(h.detach(), self.linear(mean_input)))
+
+    def measures(self) -> dict[str, float]:
+        """What the cell knows of itself that is worth a curve: how much it counts the others."""
+        return {} if self.coupling is None else self.coupling.measures()

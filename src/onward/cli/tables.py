@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def add_flags(verb: argparse.ArgumentParser) -> None:
     """The verb's words."""
-    verb.add_argument("name", metavar="NAME", help="uff, or anyone's module:attribute")
+    told = "uff, collaboration, theta, or anyone's module:attribute"
+    verb.add_argument("name", metavar="NAME", help=told)
     verb.add_argument("--seeds", metavar="0-2|0,1", default="0-2", help="of every row (0-2)")
     verb.add_argument("--only", metavar="TEXT", nargs="+", help="rows with one of these in a name")
     verb.add_argument("--jobs", metavar="N", default="1", help="runs at a time (1)")

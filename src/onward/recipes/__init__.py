@@ -14,6 +14,7 @@ _SETS = ("mnist", "fashion", "cifar10")
 MODULES = {
     "bp-digits": "bp_digits",
     "bp-mnist": "bp_mnist",
+    **{f"collab-{data}": "collab" for data in _SETS},
     "ff-digits": "ff_digits",
     "ff-mnist": "ff_mnist",
     **{f"uff-{cell}-{data}": "uff" for data in _SETS for cell in _UFF},

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
+from ..errors import BadInput
+
 if TYPE_CHECKING:
+    from ..algorithms import ForwardForward
     from ..data import Dataset
     from ..plan import Plan
 
@@ -29,7 +32,8 @@ class ForwardForwardSettings:
         width: units of each cell
         epochs: passes over the training samples, for each stage of the schedule
         batch: samples a batch
-        schedule: who learns when; greedy trains each cell to its end before the next
+        schedule: who learns when; greedy trains each cell to its end, pairwise has no walls
+        fresh: whether each cell in its turn has a batch of its own (schedule alternating)
         optimizer: of every cell
         lr: learning rate of the cells, per step
         momentum: of sgd
@@ -38,11 +42,16 @@ class ForwardForwardSettings:
         goodness: what a cell makes large on positives and small on negatives
         theta: the goodness threshold; null for that of a cell whose units are all 1
         temperature: of the logistic on goodness minus theta
+        gamma: other cells whose goodness a cell is told of, and adds to its own
+        scale: how much each of them counts
+        coupling: whether a cell learns how much they count (between 0 and 1, in place of scale)
+        objective: of each cell; entropy is that of positives minus that of negatives
         negatives: wrong labels, drawn uniformly or in proportion to the readout's softmax
         label: where the label is written: over the first inputs, or appended
         label_value: the number that marks a label
         normalise: length normalisation of every cell's input
         peers: strength of peer normalisation, 0 for none
+        linear: whether a linear readout learns along; hard negatives need one
         readout_lr: learning rate of the linear readout, with momentum 0.9
         readout_decay: decoupled weight decay of the linear readout
         read: cells that the linear readout reads, counted from 0; null for all but the first
@@ -57,7 +66,10 @@ class ForwardForwardSettings:
     width: int = 1000
     epochs: int = 100
     batch: int = 100
-    schedule: Literal["simultaneous", "greedy", "frozen"] = "simultaneous"
+    schedule: Literal["simultaneous", "alternating", "greedy", "pairwise", "frozen"] = (
+        "simultaneous"
+    )
+    fresh: bool = False
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.001
     momentum: float = 0.9
@@ -66,11 +78,16 @@ class ForwardForwardSettings:
     goodness: GoodnessName = "sum_of_squares"
     theta: float | None = None
     temperature: float = 1.0
+    gamma: Literal["none", "earlier", "all"] = "none"
+    scale: float = 1.0
+    coupling: Literal["fixed", "learned"] = "fixed"
+    objective: Literal["logistic", "entropy"] = "logistic"
     negatives: Literal["hard", "wrong"] = "hard"
     label: Literal["first", "appended"] = "first"
     label_value: float = 1.0
     normalise: Literal["rms", "l2", "none"] = "rms"
     peers: float = 0.03
+    linear: bool = True
     readout_lr: float = 0.01
     readout_decay: float = 0.03
     read: list[int] | None = None
@@ -84,8 +101,7 @@ def build(s: ForwardForwardSettings, data: "Dataset", seed: int) -> "Plan":
     """The row that the settings describe, freshly drawn."""
     from functools import partial
 
-    from .. import goodness, labels, negatives, schedules
-    from ..algorithms import ForwardForward
+    from .. import schedules
     from ..cells import Dense
     from ..cells.lengths import BY_NAME as LENGTHS
     from ..optimizers import RATE_SCHEDULES, adamw, sgd
@@ -98,7 +114,8 @@ def build(s: ForwardForwardSettings, data: "Dataset", seed: int) -> "Plan":
     at_least(1, evaluate_every=s.evaluate_every, checkpoint_every=s.checkpoint_every)
     above_zero(lr=s.lr, readout_lr=s.readout_lr, temperature=s.temperature)
     above_zero(label_value=s.label_value)
-    finite(theta=s.theta)
+    finite(theta=s.theta, scale=s.scale)
+    _refuse(s)
     zero_or_more(momentum=s.momentum, decay=s.decay, readout_decay=s.readout_decay, peers=s.peers)
     zero_or_more(memory_gib=s.memory_gib)
 
@@ -106,11 +123,41 @@ def build(s: ForwardForwardSettings, data: "Dataset", seed: int) -> "Plan":
     inputs = data.train.x[0].numel() + (data.classes if s.label == "appended" else 0)
     sizes = [inputs] + [s.width] * s.cells
     cells = [
-        Dense(a, b, normalise=LENGTHS[s.normalise], peers=s.peers, rng=rng)
-        for a, b in pairwise(sizes)
+        Dense(a, b, normalise=LENGTHS[s.normalise], peers=s.peers, hears=_hears(s, i), rng=rng)
+        for i, (a, b) in enumerate(pairwise(sizes))
     ]
-    algorithm = ForwardForward(
-        data.classes,
+    makers = {"sgd": sgd(s.lr, s.momentum, s.decay), "adamw": adamw(s.lr, decay=s.decay)}
+    row = build_row(
+        cells,
+        _algorithm(s, data.classes),
+        makers[s.optimizer],
+        classes=data.classes,
+        readout=sgd(s.readout_lr, 0.9, s.readout_decay) if s.linear else None,
+        read=s.read,
+        counted=s.counted,
+    )
+    schedule = schedules.BY_NAME[s.schedule]
+    if s.schedule == "greedy":
+        schedule = partial(schedules.greedy, budget=s.memory_gib)
+    if s.fresh:
+        schedule = partial(schedules.alternating, fresh=True)
+    rate = RATE_SCHEDULES[s.rate]
+    training = Training(s.epochs, s.batch, rate, s.evaluate_every, s.checkpoint_every)
+    return Plan(row, schedule, training)
+
+
+def _algorithm(s: ForwardForwardSettings, classes: int) -> "ForwardForward":
+    """Forward-Forward, or its collaborative form where cells are told of each other."""
+    from functools import partial
+
+    from .. import goodness, labels, negatives
+    from ..algorithms import Collaborative, ForwardForward
+
+    make = ForwardForward
+    if s.gamma != "none" or s.objective != "logistic":
+        make = partial(Collaborative, gamma=s.gamma, scale=s.scale, objective=s.objective)  # type: ignore[assignment]
+    return make(
+        classes,
         goodness=goodness.BY_NAME[s.goodness],
         theta=s.theta,
         temperature=s.temperature,
@@ -118,19 +165,25 @@ def build(s: ForwardForwardSettings, data: "Dataset", seed: int) -> "Plan":
         writer=labels.BY_NAME[s.label],
         label_value=s.label_value,
     )
-    makers = {"sgd": sgd(s.lr, s.momentum, s.decay), "adamw": adamw(s.lr, decay=s.decay)}
-    row = build_row(
-        cells,
-        algorithm,
-        makers[s.optimizer],
-        classes=data.classes,
-        readout=sgd(s.readout_lr, 0.9, s.readout_decay),
-        read=s.read,
-        counted=s.counted,
-    )
-    schedule = schedules.BY_NAME[s.schedule]
-    if s.schedule == "greedy":
-        schedule = partial(schedules.greedy, budget=s.memory_gib)
-    rate = RATE_SCHEDULES[s.rate]
-    training = Training(s.epochs, s.batch, rate, s.evaluate_every, s.checkpoint_every)
-    return Plan(row, schedule, training)
+
+
+def _hears(s: ForwardForwardSettings, cell: int) -> list[int]:
+    """The cells whose goodness a cell weighs by factors that it learns."""
+    if s.coupling == "fixed":
+        return []
+    last = s.cells if s.gamma == "all" else cell
+    return [other for other in range(last) if other != cell]
+
+
+def _refuse(s: ForwardForwardSettings) -> None:
+    """Settings that mean nothing together, each by name."""
+    if s.coupling == "learned" and s.gamma == "none":
+        raise BadInput("coupling=learned wants cells to listen to: take gamma=all or earlier")
+    if s.coupling == "learned" and s.scale != 1:
+        raise BadInput(
+            f"coupling=learned learns what scale would be, and scale is {s.scale}: leave one out"
+        )
+    if s.coupling == "learned" and s.objective == "entropy":
+        raise BadInput("objective=entropy takes goodness as it is: take coupling=fixed")
+    if s.fresh and s.schedule != "alternating":
+        raise BadInput(f"fresh=true is of schedule=alternating, and schedule is {s.schedule}")

@@ -20,7 +20,7 @@ from ..record import Record, read
 from ..report import restored
 from . import find as find_recipe
 
-MODULES = {"uff": "uff_table"}
+MODULES = {"uff": "uff_table", "collaboration": "collab_table", "theta": "theta_table"}
 """Table -> the file it is in."""
 
 Records = Mapping[str, Sequence[Record]]
@@ -49,7 +49,8 @@ class Table:
 
     ``page`` turns the records, and the names of the figures that there are, into Markdown;
     ``figures`` makes pictures from records, by file name. Both work with any rows missing. Of the
-    rows ``pictured``, what the cells of their lowest seed restore is shown too.
+    rows ``pictured``, what the cells of their lowest seed restore is shown too. ``reads`` are rows
+    of other tables that this page reads and does not run.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Table:
     page: Callable[[Records, Collection[str]], str]
     figures: Callable[[Records], Mapping[str, bytes]] = lambda records: {}
     pictured: Collection[str] = ()
+    reads: Sequence[Row] = ()
 
 
 def find(name: str) -> Table:
@@ -84,7 +86,7 @@ def gather(table: Table, results: Path) -> dict[str, list[Record]]:
     records differ in more than their seeds.
     """
     found: dict[str, list[Record]] = {}
-    for row in table.rows:
+    for row in (*table.rows, *table.reads):
         records = []
         for path in (results / row.name).glob("seed-*.json"):
             record = read(path)

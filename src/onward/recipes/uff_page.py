@@ -12,7 +12,10 @@ from ..record import Record
 from ..report import measures as m
 from ..report import quantities as q
 from . import uff_verdicts as v
+from .pages import rules, table, verdicts
 from .tables import Records
+from .verdicts import data_name
+from .verdicts import seeds as told_seeds
 
 HEAD = """\
 # Unsupervised Forward-Forward: the table
@@ -88,31 +91,18 @@ def lines(data: str) -> list[Line]:
 
 def page(records: Records, figures: Collection[str]) -> str:
     """The page; ``figures`` are the names of the pictures that lie in results/uff/."""
-    parts = [HEAD, _verdicts(v.verdicts(records))]
+    parts = [HEAD, verdicts(v.verdicts(records))]
     for data in TITLES:
         there = [line for line in lines(data) if records.get(line.row)]
         if there:
             parts.append(_accuracy(records, data, there, figures))
-    parts += [_stability(records), _costs(records), _pictures(figures), _rules(records)]
+    parts += [_stability(records), _costs(records), _pictures(figures), rules(v.verdicts(records))]
     return "\n".join(part for part in parts if part)
-
-
-def _verdicts(found: Sequence[v.Verdict]) -> str:
-    rows = [[f"**{one.name}**", one.claim, f"**{one.outcome}**"] for one in found]
-    return "## Verdicts\n\n" + _table(["", "claim", "verdict"], rows)
-
-
-def _rules(records: Records) -> str:
-    parts = ["## How each verdict was reached\n"]
-    for one in v.verdicts(records):
-        numbers = "\n".join(f"  * {number}" for number in one.numbers)
-        parts.append(f"* **{one.name}, {one.outcome}.** {one.rule}\n{numbers}")
-    return "\n".join(parts) + "\n"
 
 
 def _accuracy(records: Records, data: str, there: Sequence[Line], figures: Collection[str]) -> str:
     """The table of a data set, each trained row with its control."""
-    name = v.data_name(records[there[0].row][0])
+    name = data_name(records[there[0].row][0])
     raw = f"uff-ae-{data}-raw"
     rows = []
     for line in there:
@@ -139,7 +129,7 @@ def _accuracy(records: Records, data: str, there: Sequence[Line], figures: Colle
     if name.endswith("-jpeg"):
         parts += [f"Data: {records[there[0].row][0]['data']['note']}. Not to be compared with", ""]
         parts[-2] += " published numbers on the original images."
-    parts.append(_table(head, rows))
+    parts.append(table(head, rows))
     if read is not None:
         told = {"goodness": "every label tried", "linear": "its linear readout"}[read]
         parts += [f"Forward-Forward by {told}, the better on validation over both regimes.", ""]
@@ -162,7 +152,7 @@ def verdict_of(records: Records, line: Line) -> str:
         return "above its control"
     if sign == -1:
         return "not above its control"
-    return f"undecided ({v.seeds(seeds)})"
+    return f"undecided ({told_seeds(seeds)})"
 
 
 def accuracy(records: Records, row: str) -> dict[int, float]:
@@ -188,7 +178,7 @@ def _stability(records: Records) -> str:
             read = readout(records, one) or readout(records, other) or "linear"
             a, b = (m.accuracies(records.get(row, ()), read) for row in (one, other))
             change = m.of_pairs(m.paired(b, a))
-            told = f"{m.signed(change)} ({v.seeds(change.seeds)})" if change else q.NONE
+            told = f"{m.signed(change)} ({told_seeds(change.seeds)})" if change else q.NONE
             unrest = [_unrest(records.get(row, ()), read) for row in (one, other)]
             rows.append([f"`{one}`", _deviation(a), _deviation(b), *unrest, told])
     if not rows:
@@ -201,14 +191,14 @@ def _stability(records: Records) -> str:
         "the last half of the epochs in\nwhich the readout (for every label tried: the last cell) "
         "learned, mean over seeds; and separate minus\nsimultaneous test accuracy, mean of the "
         "differences by seed ± its standard error.\n\n"
-        + _table([*head, "separate minus simultaneous"], rows)
+        + table([*head, "separate minus simultaneous"], rows)
     )
 
 
 def _deviation(found: dict[int, float]) -> str:
     if len(found) < 2:
         return q.NONE
-    return f"{statistics.stdev(found.values()):.2f} ({v.seeds(len(found))})"
+    return f"{statistics.stdev(found.values()):.2f} ({told_seeds(len(found))})"
 
 
 def _unrest(records: Sequence[Record], read: str) -> str:
@@ -235,7 +225,7 @@ def _costs(records: Records) -> str:
                     _mean(m.cost(found, "peak_memory_bytes"), q.memory),
                     _mean(m.cost(found, "data_passes"), lambda passes: f"{passes:.4g}"),
                     _mean(m.cost(found, "bytes_between_stations"), q.memory),
-                    v.seeds(len(found)),
+                    told_seeds(len(found)),
                 ]
             )
     if not rows:
@@ -248,7 +238,7 @@ def _costs(records: Records) -> str:
         "accuracy is at 99 % of the row's own best. Machines may have\nhad other work beside: "
         "differences below a factor of two say little. Peak memory is that of the run's\nprocess "
         "beyond what it had at its start. A data pass is one forward pass of the training set "
-        "through the\nwhole row.\n\n" + _table(head, rows)
+        "through the\nwhole row.\n\n" + table(head, rows)
     )
 
 
@@ -271,13 +261,8 @@ def _mean(values: Sequence[float], tell: Callable[[float], str]) -> str:
 
 
 def _told(found: dict[int, float]) -> str:
-    return f"{m.spread(list(found.values()))} ({v.seeds(len(found))})" if found else q.NONE
+    return f"{m.spread(list(found.values()))} ({told_seeds(len(found))})" if found else q.NONE
 
 
 def _distinct(texts: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(texts))
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    told = ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
-    return "\n".join(told) + "\n"

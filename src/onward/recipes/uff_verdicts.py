@@ -10,15 +10,11 @@ machines.
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Sequence
 
-from ..record import Record
 from ..report import measures as m
 from .tables import Records
-
-Outcome = Literal["holds", "does not hold", "undecided"]
+from .verdicts import Judged, Outcome, Verdict, data_name, outcome, seeds, together, unlike
 
 SETS = ("mnist", "cifar10")
 """The paper's data sets; Fashion-MNIST is beside them in the tables, and in no verdict."""
@@ -43,20 +39,6 @@ def control(cell: str, data: str) -> str:
     return f"uff-cae-{data}-frozen" if cell == "cae" else f"uff-ae-{data}-frozen-relu"
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What was claimed, by which rule it was judged, what came out, and on which numbers."""
-
-    name: str
-    claim: str
-    rule: str
-    outcome: Outcome
-    numbers: tuple[str, ...]
-
-
-Judged = tuple[Outcome, str]
-
-
 def verdicts(records: Records) -> list[Verdict]:
     """C1 to C5, in this order."""
     judges: tuple[Callable[[Records], Verdict], ...] = (c1, c2, c3, c4, c5)
@@ -74,7 +56,7 @@ def c1(records: Records) -> Verdict:
         "on both data sets.",
         "Mean test accuracy of `uff-cae-DATA-backprop` minus that of `uff-cae-DATA`: holds where "
         "it is far above 0 on both data sets, does not hold where it is far below 0 on one.",
-        *_together(judged),
+        *together(judged),
     )
 
 
@@ -95,7 +77,7 @@ def c2(records: Records) -> Verdict:
         "holds where all are far above 0 on both data sets and the lead over the best other kind "
         f"on CIFAR-10 is at least {LARGE:g} points; does not hold where one is far below 0, or the "
         f"lead is far below {LARGE:g} points.",
-        *_together(judged),
+        *together(judged),
     )
 
 
@@ -109,7 +91,7 @@ def _lead(records: Records) -> Judged:
     if not ours or len(others) < len(CELLS) - 1:
         return "undecided", f"lead on {_name(records, 'cifar10')}: not all four kinds have records"
     best = max(others, key=lambda row: statistics.fmean(others[row].values()))
-    if why := _unlike(records, "uff-cae-cifar10", best):
+    if why := unlike(records, "uff-cae-cifar10", best):
         return "undecided", f"lead over {best}: {why}"
     gap = m.gap(ours, others[best])
     assert gap is not None
@@ -136,7 +118,7 @@ def c3(records: Records) -> Verdict:
         f"over seeds more than {ERRATIC:g} times the largest of theirs. Does not hold where one "
         f"kind's is far beyond {SMALL:g} point, or where FF's is in size far below the largest of "
         "the cells' and no more spread.",
-        *_together(judged),
+        *together(judged),
     )
 
 
@@ -196,13 +178,13 @@ def c4(records: Records) -> Verdict:
         "backprop through the same encoders and readout, as many epochs, on the same machine with "
         "as many threads: holds where the means are far above 0 for all kinds of cell on both data "
         "sets, does not hold where one is far below 0.",
-        *_together(judged),
+        *together(judged),
     )
 
 
 def _longer(records: Records, ours: str, theirs: str) -> Judged:
     mine, yours = records.get(ours, ()), records.get(theirs, ())
-    if why := _unlike(records, ours, theirs):
+    if why := unlike(records, ours, theirs):
         return "undecided", f"{ours}: {why}"
     if len({m.machine_of(record) for record in (*mine, *yours)}) > 1:
         return "undecided", f"{ours}: not all on the same machine as {theirs}"
@@ -211,7 +193,7 @@ def _longer(records: Records, ours: str, theirs: str) -> Judged:
     if gap is None:
         return "undecided", f"{ours}: no times"
     told = f"{ours}: {m.spread(a, 0)} s, backprop {m.spread(b, 0)} s ({seeds(gap.seeds)})"
-    return _outcome(gap.sign), told
+    return outcome(gap.sign), told
 
 
 def c5(records: Records) -> Verdict:
@@ -229,7 +211,7 @@ def c5(records: Records) -> Verdict:
         "Mean test accuracy of `uff-cae-cifar10` minus that of `ff-cifar10-simultaneous` (by its "
         "readout that is better on validation): holds where it is far above 0, does not hold where "
         "it is far below.",
-        *_together([judged]),
+        *together([judged]),
     )
 
 
@@ -238,28 +220,18 @@ def ordering(
 ) -> Judged:
     """Whether one row is more accurate than another. ``theirs`` is the other's readout."""
     name = f"{_name(records, data)}, {higher} minus {lower}"
-    if why := _unlike(records, higher, lower):
+    if why := unlike(records, higher, lower):
         return "undecided", f"{name}: {why}"
     gap = m.gap(_accuracy(records, higher), _accuracy(records, lower, theirs))
     if gap is None:
         return "undecided", f"{name}: no accuracy"
-    return _outcome(gap.sign), f"{name}: {m.signed(gap)} ({seeds(gap.seeds)})"
+    return outcome(gap.sign), f"{name}: {m.signed(gap)} ({seeds(gap.seeds)})"
 
 
 def ff_readout(records: Records, data: str) -> str | None:
     """Forward-Forward's readout: the one that is better on validation over both regimes."""
     both = [*records.get(f"ff-{data}-simultaneous", ()), *records.get(f"ff-{data}-greedy", ())]
     return m.readout_of(both)
-
-
-def data_name(record: Record) -> str:
-    """What a record's data are to be called; re-coded ones by another name (their note says so).
-
-    >>> data_name({"data": {"name": "cifar10", "note": "re-coded as JPEG, quality 75"}})
-    'cifar10-jpeg'
-    """
-    name, note = str(record["data"]["name"]), str(record["data"].get("note") or "")
-    return f"{name}-jpeg" if "jpeg" in note.lower() else name
 
 
 def _name(records: Records, data: str) -> str:
@@ -278,36 +250,4 @@ def _differences(
 ) -> tuple[list[float], str]:
     """Separate minus simultaneous, by seed, and why they can't be held against each other."""
     a, b = (_accuracy(records, row, readout) for row in (separate, simultaneous))
-    return m.paired(a, b), _unlike(records, simultaneous, separate)
-
-
-def _unlike(records: Records, one: str, other: str) -> str:
-    """Why two rows can't be compared, or nothing."""
-    missing = [row for row in (one, other) if not records.get(row)]
-    if missing:
-        return f"no records of {' and '.join(missing)}"
-    epochs = [{r["settings"].get("epochs") for r in records[row]} for row in (one, other)]
-    if epochs[0] != epochs[1]:
-        told = [", ".join(map(str, sorted(found, key=str))) for found in epochs]
-        return f"other epochs, {told[0]} and {told[1]}"
-    prints = {r["data"]["fingerprint"] for row in (one, other) for r in records[row]}
-    return "other data" if len(prints) > 1 else ""
-
-
-def _outcome(sign: int | None) -> Outcome:
-    return "holds" if sign == 1 else "does not hold" if sign == -1 else "undecided"
-
-
-def _together(judged: Iterable[Judged]) -> tuple[Outcome, tuple[str, ...]]:
-    """All must hold, and one failing is enough."""
-    found = list(judged)
-    outcomes = {outcome for outcome, _ in found}
-    numbers = tuple(f"{told} – {outcome}" for outcome, told in found)
-    if "does not hold" in outcomes:
-        return "does not hold", numbers
-    return ("holds" if outcomes == {"holds"} else "undecided"), numbers
-
-
-def seeds(count: int) -> str:
-    """A number of seeds in words."""
-    return "1 seed" if count == 1 else f"{count} seeds"
+    return m.paired(a, b), unlike(records, simultaneous, separate)

@@ -1,8 +1,8 @@
 """Line charts as inline SVG: no library, no script, colours from the page's style sheet.
 
-A chart takes lists as long as its epochs, with None where nothing was measured, and joins the
-measured points. Lines differ by colour and by dash. Text and lines take their colour from CSS
-variables, so one drawing is right on a light and on a dark page.
+A chart takes lists as long as its epochs (or what else it counts), with None where nothing was
+measured, and joins the measured points. Lines differ by colour and by dash. Text and lines take
+their colour from CSS variables, so one drawing is right on a light and on a dark page.
 """
 
 import math
@@ -44,7 +44,7 @@ class Chart:
     """What to draw: `title` and `unit` above, `lines`, and `marks` (epoch a stage begins, name).
 
     `log` asks for a logarithmic axis; it is linear after all if no value is above zero. `base`
-    is a value the linear axis must contain.
+    is a value the linear axis must contain. `across` is what the horizontal axis counts.
     """
 
     title: str
@@ -53,6 +53,7 @@ class Chart:
     marks: Sequence[tuple[float, str]] = ()
     log: bool = False
     base: float | None = None
+    across: str = "epoch"
 
 
 def draw(chart: Chart, epochs: Sequence[float]) -> str:
@@ -88,16 +89,17 @@ def draw(chart: Chart, epochs: Sequence[float]) -> str:
         if len(points) <= _TIPS:
             parts += [
                 f'<circle class="{shown}" cx="{across(x):.1f}" cy="{down(y):.1f}" r="{size}">'
-                f"<title>{escape(line.name)}, epoch {x:g}: {short(y)}</title></circle>"
+                f"<title>{escape(line.name)}, {escape(chart.across)} {x:g}: {short(y)}</title>"
+                "</circle>"
                 for x, y in points
             ]
     scale = " (log scale)" if axis.log else ""
     told = "; ".join(
-        f"{line.name} from {short(points[0][1])} at epoch {points[0][0]:g} "
-        f"to {short(points[-1][1])} at epoch {points[-1][0]:g}"
+        f"{line.name} from {short(points[0][1])} at {chart.across} {points[0][0]:g} "
+        f"to {short(points[-1][1])} at {chart.across} {points[-1][0]:g}"
         for line, points in lines
     )
-    alt = escape(f"{chart.title}, {chart.unit}{scale}, by epoch: {told}.")
+    alt = escape(f"{chart.title}, {chart.unit}{scale}, by {chart.across}: {told}.")
     unit = ", ".join(part for part in (chart.unit, "log" if axis.log else "") if part)
     return (
         f'<figure class="panel chart"><figcaption>{escape(chart.title)} '

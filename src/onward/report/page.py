@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..files import write_atomically
 from ..record import read
+from . import added, restored, sections
 from . import quantities as q
-from . import restored, sections
 from .records import Record, companions, mapping, name_of
 from .style import STYLE
 from .tables import escape
@@ -39,6 +39,7 @@ def render(run: Path, beside: Sequence[Path] = ()) -> str:
     parts = [
         ("result", "Result", sections.result(runs)),
         ("curves", "Curves", sections.curves(runs)),
+        ("added", "What each cell adds", added.section(record)),
         ("confusion", "Confusion", sections.confusion(record)),
         ("restored", "What the cells restore", restored.section(run)),
         ("fields", "Receptive fields", sections.fields(run, record)),

@@ -1,0 +1,241 @@
+"""What the records of the tables of layer collaboration say, as pages in Markdown."""
+
+import statistics
+from collections.abc import Collection, Sequence
+
+from ..record import Record
+from ..report import added
+from ..report import measures as m
+from ..report import quantities as q
+from . import collab_rows as r
+from . import collab_verdicts as v
+from .collab import DATA, METHODS, REPORTED, factor
+from .pages import rules, table, verdicts
+from .tables import Records
+from .verdicts import data_name, seeds
+
+HEAD = """\
+# Layer collaboration in Forward-Forward: the table
+
+Written by `onward table collaboration` from the records under `results/`; don't edit it. The method
+is that of Lorberbom et al. 2023, arXiv:2305.12393. The paper's text was not at hand: the numbers
+called *reported* are second-hand, from one reading note, without seeds or spreads. Of its settings
+only three dense layers are known; what we took instead, and why, is in
+[docs/collaboration.md](../docs/collaboration.md).
+
+Errors are of the test set, last epoch, every label tried (backprop as label classifier: its
+softmax), in percent, mean ± standard deviation over seeds; nothing was chosen on it. Thresholds are
+those of [theta.md](theta.md). "Far" is beyond three standard errors, and on fewer than three seeds
+nothing is decided.
+"""
+
+SWEEP = """\
+# Thresholds of Forward-Forward and its collaborations
+
+Written by `onward table theta` from the records under `results/`; don't edit it. Each method is
+trained for a short time with thresholds of 0.3 to 10 times the number of units, in both settings of
+[collaboration.md](collaboration.md), and judged on validation data: one threshold for all methods
+would decide which of them wins. Mean validation error in percent, every label tried, ± standard
+deviation over seeds; the best of each row in bold.
+"""
+
+TITLES = {"mnist": "MNIST", "fashion": "Fashion-MNIST", "cifar10": "CIFAR-10"}
+SETTINGS = {"theirs": "their setting", "tuned": "tuned"}
+
+WHAT = {
+    "bp-pairwise": "backprop, pairwise, network",
+    "bp-label": "backprop, label, network",
+    "ff-layer": "FF, layer",
+    "ff-network": "FF, network",
+    "earlier-layer": "gamma<t, layer",
+    "earlier-network": "gamma<t, network",
+    "": "gamma all, network",
+    "tuned-ff": "FF, tuned",
+    "tuned-earlier": "gamma<t, tuned",
+    "tuned-all": "gamma all, tuned",
+    "alternating": "gamma all, in turn (algorithm 2)",
+    "scale-0.7": "gamma all, each times 0.7 (F-CFF)",
+    "learned": "gamma all, learned (A-CFF)",
+    "entropy": "gamma all, entropy objective",
+}
+
+
+def lines(data: str) -> dict[str, str]:
+    """Row -> what it is, in the order of the page."""
+    return {f"collab-{data}-{key}".removesuffix("-"): what for key, what in WHAT.items()}
+
+
+def page(records: Records, figures: Collection[str]) -> str:
+    """The table's page; ``figures`` are the names of the pictures that lie in its folder."""
+    found = v.verdicts(records)
+    parts = [HEAD, _question(records, found[-1].outcome), verdicts(found), _targets(records)]
+    for data in DATA:
+        if any(records.get(row) for row in lines(data)):
+            parts.append(_errors(records, data, figures))
+    parts += [_thresholds(records), _costs(records), rules(found)]
+    return "\n".join(part for part in parts if part)
+
+
+def _question(records: Records, answer: str) -> str:
+    """Said first, plainly: the answer, and what it stands on."""
+    told = [f"* {why} – {how}" for how, why in (v.still_helps(records, data) for data in DATA)]
+    return (
+        "## Does collaboration still help once plain Forward-Forward is tuned as well?\n\n"
+        f"**{_ANSWERS[answer]}**\n\n" + "\n".join(told) + "\n"
+    )
+
+
+_ANSWERS = {
+    "holds": "Yes, on every data set.",
+    "does not hold": "No, not on every data set.",
+    "undecided": "Undecided.",
+}
+
+
+def _targets(records: Records) -> str:
+    rows = []
+    for one in v.targets(records):
+        ours = m.spread(one.errors) if one.errors else q.NONE
+        told = f"`{one.row}`" if one.row else q.NONE
+        rows.append([TITLES[one.data], SETTINGS[one.setting], f"{one.bound:g}", ours, told])
+        rows[-1].append(one.outcome)
+    head = ["data", "setting", "at most, %", "ours, %", "row", ""]
+    return (
+        "## Targets\n\nOf the better of gamma<t and gamma all on validation, network training.\n\n"
+        + table(head, rows)
+    )
+
+
+def _errors(records: Records, data: str, figures: Collection[str]) -> str:
+    """The table of a data set beside the reported one, and what each cell adds."""
+    there = {row: what for row, what in lines(data).items() if records.get(row)}
+    name = data_name(records[next(iter(there))][0])
+    rows, more = [], []
+    for row, what in there.items():
+        known = REPORTED.get(row.removeprefix(f"collab-{data}").removeprefix("-"))
+        reported = f"{known[data]:g}" if known else q.NONE
+        mine = records[row]
+        rows.append([f"`{row}`", what, _spread(v.errors(records, row)), _linear(row, mine)])
+        rows[-1] += [reported, seeds(len(mine))]
+        if added.first(mine[0], "test"):
+            more.append(_added(row, mine))
+    head = ["row", "what", "test error, %", "linear readout, %", "reported, %", "seeds"]
+    parts = [f"## {TITLES[data]}" + (f" (`{name}`)" if name.endswith("-jpeg") else ""), ""]
+    if name.endswith("-jpeg"):
+        note = records[next(iter(there))][0]["data"]["note"]
+        parts += [f"Data: {note}. Not to be compared with numbers on the original images.", ""]
+    parts.append(table(head, rows))
+    if more:
+        parts += [_MORE, table(_MORE_HEAD, more)]
+    for figure, told in (("added", "What each cell adds"), ("entropy", "Functional entropy")):
+        if f"{figure}-{data}.svg" in figures:
+            parts += [f"![{told}, {name}](collaboration/{figure}-{data}.svg)", ""]
+    return "\n".join(parts)
+
+
+_MORE = f"""\
+What each cell adds: errors in percent, means over seeds. A cell that prefers the true label in
+fewer than {100 * added.FREE:g} % of pairs rides free. Ent / mean in nats, by kind of row.
+"""
+_MORE_HEAD = ["row", "each cell alone", "sum of the first 1, 2, ...", "prefers the true label"]
+_MORE_HEAD += ["ride free", "Ent / mean, positives", "negatives"]
+
+
+def _added(row: str, records: Sequence[Record]) -> list[str]:
+    free = [f"cell-{cell}" for cell in _often([added.free_riders(one, "test") for one in records])]
+    cells = [f"`{row}`"]
+    for read in (added.alone, added.first, added.prefers):
+        cells.append(", ".join(_means([read(one, "test") for one in records])) or q.NONE)
+    cells.append(", ".join(free) or "none")
+    for sign in ("positive", "negative"):
+        found = [added.entropy(one, "test", sign, "divergence") for one in records]
+        known = [value for value in found if value is not None]
+        cells.append(f"{statistics.fmean(known):.3g}" if known else q.NONE)
+    return cells
+
+
+def _means(each: Sequence[Sequence[float | None]]) -> list[str]:
+    found = []
+    for values in zip(*each, strict=False):
+        known = [100 * value for value in values if value is not None]
+        found.append(f"{statistics.fmean(known):.1f}" if known else q.NONE)
+    return found
+
+
+def _often(each: Sequence[Sequence[int]]) -> list[int]:
+    """Cells that are named by more than half of the seeds."""
+    named = sorted({cell for cells in each for cell in cells})
+    return [cell for cell in named if 2 * sum(cell in cells for cells in each) > len(each)]
+
+
+def _spread(found: dict[int, float]) -> str:
+    return m.spread(list(found.values())) if found else q.NONE
+
+
+def _linear(row: str, records: Sequence[Record]) -> str:
+    found = m.accuracies(records, "linear")
+    shown = found and not row.endswith("-bp-label")
+    return _spread({seed: 100 - value for seed, value in found.items()}) if shown else q.NONE
+
+
+def _thresholds(records: Records) -> str:
+    """Whether each row stands where its sweep was best."""
+    rows = []
+    for data in DATA:
+        for setting, told in SETTINGS.items():
+            for method in METHODS:
+                row = r.name(data, setting, method)
+                wanted = v.best(records, data, setting, method)
+                if not records.get(row) and wanted is None:
+                    continue
+                used = f"{factor(data, setting, method):g}"
+                rows.append([f"`{row}`", TITLES[data], told, v.WORDS[method], used])
+                rows[-1].append(q.NONE if wanted is None else f"{wanted:g}")
+    if not rows:
+        return ""
+    head = ["row", "data", "setting", "method", "theta / units here", "best of the sweep"]
+    return "## Thresholds\n\n" + table(head, rows)
+
+
+def _costs(records: Records) -> str:
+    rows = []
+    for data in DATA:
+        for row in lines(data):
+            if found := records.get(row):
+                passes = m.cost(found, "data_passes")
+                rows.append([f"`{row}`", str(found[0]["epochs"])])
+                rows[-1] += [m.spread(m.cost(found, "train_seconds"), 0)]
+                rows[-1] += [f"{statistics.fmean(passes):.4g}" if passes else q.NONE]
+    if not rows:
+        return ""
+    head = ["row", "epochs, over all stages", "training, s", "data passes"]
+    return (
+        "## Time and passes\n\nGreedy rows have as many epochs for each cell as the others have "
+        "for all of them together.\nMachines may have had other work beside.\n\n"
+        + table(head, rows)
+    )
+
+
+def sweep_page(records: Records, figures: Collection[str]) -> str:
+    """The page of the sweep of thresholds."""
+    parts = [SWEEP]
+    for data in DATA:
+        for setting, told in SETTINGS.items():
+            rows = []
+            for method in METHODS:
+                found = v.tried(records, data, setting, method)
+                if found:
+                    rows.append([v.WORDS[method], *_row(found)])
+            if rows:
+                head = ["method", *(f"{times:g}" for times in r.TIMES)]
+                parts += [f"## {TITLES[data]}, {told}\n", table(head, rows)]
+        if f"theta-{data}.svg" in figures:
+            parts.append(f"![Error against theta, {TITLES[data]}](theta/theta-{data}.svg)\n")
+    return "\n".join(parts)
+
+
+def _row(found: dict[float, list[float]]) -> list[str]:
+    least = min(found, key=lambda times: statistics.fmean(found[times]))
+    told = {times: m.spread(each) for times, each in found.items()}
+    told[least] = f"**{told[least]}**"
+    return [told.get(times, q.NONE) for times in r.TIMES]

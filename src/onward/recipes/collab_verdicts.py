@@ -1,0 +1,285 @@
+"""What the records of the tables of layer collaboration say of the paper's claims, and of targets.
+
+Errors are of the test set, every label tried, in percent; a threshold is chosen on validation data.
+The last verdict is the question of the page: does collaboration still help once plain
+Forward-Forward is tuned as well?
+"""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..record import Record
+from ..report import added
+from ..report import measures as m
+from ..report import quantities as q
+from . import collab_rows as r
+from .collab import DATA, METHODS, factor
+from .tables import Records
+from .verdicts import Judged, Outcome, Verdict, data_name, outcome, seeds, together, unlike
+
+TARGETS = {
+    "theirs": {"mnist": 2.1, "fashion": 11.6, "cifar10": 52.0},
+    "tuned": {"mnist": 1.5, "fashion": 11.0, "cifar10": 50.0},
+}
+"""Test errors that the better collaborative method is to reach, network training."""
+
+COLLABORATIVE = ("earlier", "all")
+WORDS = {"ff": "plain FF", "earlier": "gamma<t", "all": "gamma all"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound, what the better collaborative method reaches, and whether that is enough."""
+
+    data: str
+    setting: str
+    bound: float
+    row: str
+    errors: tuple[float, ...]
+
+    @property
+    def outcome(self) -> str:
+        """In a word; with fewer than three seeds only how it looks."""
+        if not self.errors:
+            return "no records"
+        met = "met" if statistics.fmean(self.errors) <= self.bound else "missed"
+        return met if len(self.errors) >= m.SEEDS else f"{met} so far"
+
+
+def targets(records: Records) -> list[Target]:
+    """All of them, in their setting first."""
+    found = []
+    for setting, bounds in TARGETS.items():
+        for data, bound in bounds.items():
+            row = better(records, data, setting)
+            each = tuple(errors(records, row).values()) if row else ()
+            found.append(Target(data, setting, bound, row or "", each))
+    return found
+
+
+def errors(records: Records, row: str) -> dict[int, float]:
+    """Test error by seed, in percent, every label tried; of backprop its readout's."""
+    found = records.get(row, ())
+    name = "linear" if row.endswith("-bp-label") else "goodness"
+    return {seed: 100 - accuracy for seed, accuracy in m.accuracies(found, name).items()}
+
+
+def validation(record: Record) -> float | None:
+    """Validation error, every label tried, in percent."""
+    value = q.number((record["validation_error"] or {}).get("goodness"))
+    return None if value is None else 100 * value
+
+
+def better(records: Records, data: str, setting: str) -> str | None:
+    """The row of the collaborative method that is better on validation, of those with records."""
+    means = {}
+    for method in COLLABORATIVE:
+        row = r.name(data, setting, method)
+        known = [v for one in records.get(row, ()) if (v := validation(one)) is not None]
+        if known:
+            means[row] = statistics.fmean(known)
+    return min(means, key=means.__getitem__) if means else None
+
+
+def tried(records: Records, data: str, setting: str, method: str) -> dict[float, list[float]]:
+    """Validation errors by threshold, over the number of units, where it has records."""
+    found = {}
+    for times in r.TIMES:
+        rows = records.get(r.trial(data, setting, method, times), ())
+        known = [v for one in rows if (v := validation(one)) is not None]
+        if known:
+            found[times] = known
+    return found
+
+
+def best(records: Records, data: str, setting: str, method: str) -> float | None:
+    """The threshold with the lowest mean validation error; None unless all of them were tried."""
+    found = tried(records, data, setting, method)
+    if len(found) < len(r.TIMES):
+        return None
+    return min(found, key=lambda times: statistics.fmean(found[times]))
+
+
+def untuned(records: Records, data: str, setting: str, methods: Sequence[str]) -> str:
+    """Which of these methods' rows do not stand at the threshold that was best, or nothing."""
+    told = []
+    for method in methods:
+        wanted = best(records, data, setting, method)
+        used = factor(data, setting, method)
+        if wanted is None:
+            told.append(f"no whole sweep of {WORDS[method]}")
+        elif wanted != used:
+            told.append(f"{WORDS[method]} ran at {used:g}, the sweep's best is {wanted:g}")
+    return "; ".join(told)
+
+
+def verdicts(records: Records) -> list[Verdict]:
+    """L1 to L5, in this order."""
+    return [l1(records), l2(records), l3(records), l4(records), l5(records)]
+
+
+def l1(records: Records) -> Verdict:
+    """In their setting both collaborations are more accurate than plain FF."""
+    judged = [
+        _lower(records, r.name(data, "theirs", method), r.name(data, "theirs", "ff"), data)
+        for data in DATA
+        for method in COLLABORATIVE
+    ]
+    return Verdict(
+        "L1",
+        "In their setting gamma<t and gamma all are more accurate than plain Forward-Forward.",
+        "Network training. Mean test error of plain FF minus that of each collaboration: holds "
+        "where all are far above 0, does not hold where one is far below.",
+        *together(judged),
+    )
+
+
+def l2(records: Records) -> Verdict:
+    """Later cells hurt plain FF and help gamma all."""
+    judged: list[Judged] = []
+    for data in DATA:
+        hurt = _steps(records, r.name(data, "theirs", "ff"))
+        helped = _steps(records, r.name(data, "theirs", "all"))
+        judged.append(_signs(f"{_called(records, data)}, plain FF", hurt, -1))
+        judged.append(_signs(f"{_called(records, data)}, gamma all", helped, 1))
+    return Verdict(
+        "L2",
+        "In plain Forward-Forward every cell after the first makes the summed goodness worse; with "
+        "gamma all every one makes it better.",
+        "Network training, their setting. What a cell takes off the test error of the running sum, "
+        "mean over seeds: far below 0 for every later cell of plain FF, far above 0 for every "
+        "later cell of gamma all; does not hold where one is far on the other side.",
+        *together(judged),
+    )
+
+
+def l3(records: Records) -> Verdict:
+    """Functional entropy is higher with collaboration."""
+    judged: list[Judged] = []
+    for data in DATA:
+        for method in COLLABORATIVE:
+            row, plain = r.name(data, "theirs", method), r.name(data, "theirs", "ff")
+            name = f"{_called(records, data)}, {WORDS[method]} minus plain FF"
+            gap = m.gap(_divergence(records, row), _divergence(records, plain))
+            if (why := unlike(records, row, plain)) or gap is None:
+                judged.append(("undecided", f"{name}: {why or 'no entropy'}"))
+            else:
+                told = f"{name}: {m.signed(gap, 3)} nats ({seeds(gap.seeds)})"
+                judged.append((outcome(gap.sign), told))
+    return Verdict(
+        "L3",
+        "Collaboration raises the functional entropy of the goodness of positives.",
+        "Network training, their setting, test set. Ent / mean, which a louder net does not win: "
+        "mean of each collaboration minus that of plain FF; holds where all are far above 0.",
+        *together(judged),
+    )
+
+
+def l4(records: Records) -> Verdict:
+    """Collaboration is less sensitive to theta."""
+    judged: list[Judged] = []
+    for data in DATA:
+        for method in COLLABORATIVE:
+            name = f"{_called(records, data)}, plain FF minus {WORDS[method]}"
+            gap = m.gap(_range(records, data, "ff"), _range(records, data, method))
+            if gap is None:
+                judged.append(("undecided", f"{name}: no whole sweep"))
+            else:
+                told = f"{name}: {m.signed(gap)} points ({seeds(gap.seeds)})"
+                judged.append((outcome(gap.sign), told))
+    return Verdict(
+        "L4",
+        "Collaboration needs an exact threshold less than plain Forward-Forward does.",
+        f"Sweep of theta over {r.TIMES[0]:g} to {r.TIMES[-1]:g} times the units, their setting. "
+        "Largest minus smallest validation error, by seed: holds where that of plain FF is far "
+        "above that of each collaboration.",
+        *together(judged),
+    )
+
+
+def l5(records: Records) -> Verdict:
+    """Collaboration still helps once plain FF is tuned as well."""
+    return Verdict(
+        "L5",
+        "Collaboration still helps once plain Forward-Forward is tuned as well.",
+        "Every method at its own best threshold, hard negatives, cooldown. Mean test error of "
+        "tuned plain FF minus that of the collaboration that is better on validation: holds where "
+        "it is far above 0 on every data set, does not hold where it is far below, or within one "
+        "standard error of 0, on one; undecided while a row does not stand at its sweep's best.",
+        *together([still_helps(records, data) for data in DATA]),
+    )
+
+
+def still_helps(records: Records, data: str) -> Judged:
+    """L5 on one data set."""
+    ours, plain = better(records, data, "tuned"), r.name(data, "tuned", "ff")
+    name = _called(records, data)
+    if ours is None:
+        return "undecided", f"{name}: no records of a tuned collaboration"
+    judged, told = _lower(records, ours, plain, data)
+    if why := untuned(records, data, "tuned", tuple(METHODS)):
+        return "undecided", f"{told}; {why}"
+    gap = m.gap(errors(records, plain), errors(records, ours))
+    if gap is not None and gap.sign == 0 and abs(gap.mean) <= (gap.error or 0.0):
+        return "does not hold", told
+    return judged, told
+
+
+def _lower(records: Records, ours: str, theirs: str, data: str) -> Judged:
+    """Whether one row's error is lower than another's."""
+    name = f"{_called(records, data)}, {theirs} minus {ours}"
+    if why := unlike(records, ours, theirs):
+        return "undecided", f"{name}: {why}"
+    gap = m.gap(errors(records, theirs), errors(records, ours))
+    if gap is None:
+        return "undecided", f"{name}: no errors"
+    return outcome(gap.sign), f"{name}: {m.signed(gap)} ({seeds(gap.seeds)})"
+
+
+def _steps(records: Records, row: str) -> list[m.Gap]:
+    """What each later cell takes off the error of the running sum, in points, over seeds."""
+    sums = [added.first(one, "test") for one in records.get(row, ())]
+    whole = [[100 * v for v in each if v is not None] for each in sums]
+    whole = [each for each in whole if len(each) > 1]
+    count = min((len(each) for each in whole), default=1)
+    found = [m.of_pairs([each[j] - each[j + 1] for each in whole]) for j in range(count - 1)]
+    return [gap for gap in found if gap is not None]
+
+
+def _signs(name: str, gaps: Sequence[m.Gap], wanted: int) -> Judged:
+    if not gaps:
+        return "undecided", f"{name}: no running sums"
+    told = f"{name}: {', '.join(m.signed(gap) for gap in gaps)} ({seeds(gaps[0].seeds)})"
+    signs = [gap.sign for gap in gaps]
+    if any(sign == -wanted for sign in signs):
+        return "does not hold", told
+    verdict: Outcome = "holds" if all(sign == wanted for sign in signs) else "undecided"
+    return verdict, told
+
+
+def _divergence(records: Records, row: str) -> dict[int, float]:
+    """Ent / mean of positives, by seed, in nats."""
+    found = {}
+    for one in records.get(row, ()):
+        value = added.entropy(one, "test", "positive", "divergence")
+        if value is not None:
+            found[int(one["seed"])] = value
+    return found
+
+
+def _range(records: Records, data: str, method: str) -> dict[int, float]:
+    """Largest minus smallest validation error over a whole sweep in their setting, by seed."""
+    found: dict[int, list[float]] = {}
+    for times in r.TIMES:
+        for one in records.get(r.trial(data, "theirs", method, times), ()):
+            if (value := validation(one)) is not None:
+                found.setdefault(int(one["seed"]), []).append(value)
+    return {s: max(each) - min(each) for s, each in found.items() if len(each) == len(r.TIMES)}
+
+
+def _called(records: Records, data: str) -> str:
+    """A data set's name as its records have it."""
+    of_it = (one for row, found in records.items() if data in row.split("-") for one in found)
+    record = next(of_it, None)
+    return data if record is None else data_name(record)

@@ -1,0 +1,106 @@
+"""Stages, and what the schedules share.
+
+B = samples of a batch, N = training samples, J = cells that are heard, R = rows.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from . import readouts
+from .errors import BadInput
+from .local import Algorithm, Hints, Station
+from .row import Row
+
+HEARD: dict[Hints, str] = {"none": "no cell", "earlier": "earlier cells", "all": "all other cells"}
+"""Whom a cell hears, in words."""
+
+Losses = dict[str, Tensor]
+"""Station name -> its loss, summed over its parameter groups."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training with one kind of step.
+
+    ``step`` takes the indices [B] of a batch. ``trained`` is how many cells of the row have learned
+    once the stage has begun: later ones are still as drawn, and no readout should count them.
+
+    Costs are counted in *passes*, rows of a sample that go forward through the whole row (a row
+    through one of four cells is a quarter), and in bytes handed on from station to station.
+    """
+
+    name: str
+    stations: tuple[Station, ...]
+    step: Callable[[Tensor], Losses]
+    trained: int
+    passes: float  # of each epoch
+    passes_before: float = 0.0  # once, before the stage: frozen outputs are computed
+    rows_handed_on: int = 0  # of each sample and epoch, over every wall
+    bytes_before: int = 0  # once, before the stage: frozen outputs are handed on
+    order: int = 0  # which of the run's orders of batches: a cell has its own wherever it learns
+
+
+Schedule = Callable[[Row, Tensor, Tensor, Generator], Iterator[Stage]]
+
+
+def one_view(algorithm: Algorithm) -> bool:
+    """Whether every batch is the one view that there is of each sample."""
+    own = type(algorithm)
+    usual = own.streams is Algorithm.streams and own.draw is Algorithm.draw
+    return usual and algorithm.views == 1 and not algorithm.asks_scores
+
+
+def serve(name: str, row: Row, hints: tuple[Hints, ...]) -> None:
+    """Refuse an algorithm whose cells need more than this schedule can give them."""
+    algorithm = row.algorithm
+    called = type(algorithm).__name__
+    if algorithm.hints not in hints:
+        there = " or ".join(f"hints from {HEARD[one]}" for one in hints if one != "none")
+        raise BadInput(
+            f"the schedule {name} can't serve {called}: its cells need hints from "
+            f"{HEARD[algorithm.hints]}, and {name} has {there or 'none to give'}. "
+            "Take the schedule simultaneous"
+        )
+    if not algorithm.local:
+        raise BadInput(
+            f"the schedule {name} can't serve {called}: it gives no cell a loss of its own. "
+            "Take the schedule backprop or frozen"
+        )
+    if algorithm.asks_scores and row.readout is None:
+        raise BadInput(
+            "hard negatives are drawn from the scores of a linear readout, and this row has none: "
+            "give it one, or take uniform wrong labels (negatives=wrong)"
+        )
+
+
+def read(row: Row, x: Tensor, y: Tensor) -> tuple[Losses, Tensor | None]:
+    """The readout's step on the neutral pass of one batch, and the scores it had before."""
+    linear = row.linear()
+    if linear is None:
+        return {}, None
+    seen = readouts.neutral_answers(row.cells, row.algorithm, x, linear.read)
+    return learn_readout(row, seen, y)
+
+
+def learn_readout(row: Row, answered: dict[int, Tensor], y: Tensor) -> tuple[Losses, Tensor | None]:
+    """The readout's step on the cells' detached answers, where there is one."""
+    linear = row.linear()
+    if row.readout is None or linear is None:
+        return {}, None
+    loss, scores = readouts.learn(row.readout, linear.features(answered), y)
+    return {row.readout.name: loss}, scores
+
+
+def summed(station: Station, losses: Losses) -> Losses:
+    """A station's loss under its name; nothing for a cell that was given none."""
+    return {station.name: torch.stack(list(losses.values())).sum()} if losses else {}
+
+
+def heard(algorithm: Algorithm, told: Sequence[Tensor | None], number: int) -> Tensor | None:
+    """What cell ``number`` hears of all that was ``told`` [R], in the order of the row: [J, R]."""
+    others = [*told[:number], *(told[number + 1 :] if algorithm.hints == "all" else ())]
+    spoken = [one for one in others if one is not None]
+    return torch.stack(spoken) if spoken and algorithm.hints != "none" else None
