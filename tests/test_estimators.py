@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import onward
 from onward import (
+    CollaborativeForwardForwardClassifier,
     ForwardForwardClassifier,
     UnsupervisedForwardForwardClassifier,
     UnsupervisedForwardForwardOutlierDetector,
@@ -24,11 +25,12 @@ from onward import (
 
 SMALL: dict[str, Any] = {"widths": (20, 20), "epochs": 20, "batch": 20, "random_state": 0}
 FORWARD = ForwardForwardClassifier(**SMALL, lr=0.01)
+TOGETHER = CollaborativeForwardForwardClassifier(**SMALL, lr=0.01)
 CELLS = UnsupervisedForwardForwardClassifier(**SMALL, readout_lr=0.01)
 NUMBERS = UnsupervisedForwardForwardRegressor(**SMALL)
 LATENTS = UnsupervisedForwardForwardTransformer(widths=(8, 5), epochs=2, random_state=0)
 STRANGE = UnsupervisedForwardForwardOutlierDetector(widths=(2,), epochs=8, random_state=0)
-EVERYONE = [FORWARD, CELLS, NUMBERS, LATENTS, STRANGE]
+EVERYONE = [FORWARD, TOGETHER, CELLS, NUMBERS, LATENTS, STRANGE]
 
 
 @parametrize_with_checks(EVERYONE)  # type: ignore[untyped-decorator]
@@ -43,7 +45,7 @@ def named(y: Any) -> Any:
     return np.asarray(["one", "two", "three"])[y]
 
 
-@pytest.mark.parametrize("estimator", [FORWARD, CELLS])
+@pytest.mark.parametrize("estimator", [FORWARD, TOGETHER, CELLS])
 def test_classes_of_any_kind(estimator: Any) -> None:
     X, y = IRIS
     model = clone(estimator).fit(X, named(y))
@@ -188,6 +190,7 @@ REFUSED: list[tuple[Any, dict[str, Any], str]] = [
     (FORWARD, {"readout": "labels"}, "readout can't be 'labels'"),
     (FORWARD, {"negatives": "harder"}, "did you mean 'hard'"),
     (FORWARD, {"lr": 1e30}, "Take a smaller lr than 1e\\+30"),
+    (TOGETHER, {"gamma": "none"}, "gamma can't be 'none': choose from all, earlier"),
     (NUMBERS, {"early_stopping": True, "validation_fraction": 1.5}, "between 0 and 1"),
     (LATENTS, {"read": [2]}, r"read names cells \[2\], and the row has 0 to 1"),
     (STRANGE, {"contamination": 0.7}, "0.5 at most, and is 0.7"),

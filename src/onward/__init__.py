@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .data import Split as Split
     from .data import load as load
     from .errors import BadInput as BadInput
+    from .estimators import (
+        CollaborativeForwardForwardClassifier as CollaborativeForwardForwardClassifier,
+    )
     from .estimators import ForwardForwardClassifier as ForwardForwardClassifier
     from .estimators import (
         UnsupervisedForwardForwardClassifier as UnsupervisedForwardForwardClassifier,
@@ -60,7 +63,7 @@ _WHERE = {
     "data": ("Dataset", "Split", "load"),
     "errors": ("BadInput",),
     "estimators": (
-        "ForwardForwardClassifier",
+        *("CollaborativeForwardForwardClassifier", "ForwardForwardClassifier"),
         *(
             f"UnsupervisedForwardForward{kind}"
             for kind in ("Classifier", "OutlierDetector", "Regressor", "Transformer")

@@ -1,6 +1,10 @@
 """Onward in scikit-learn: classifiers, a regressor, a transformer and an outlier detector."""
 
-from .classifiers import ForwardForwardClassifier, UnsupervisedForwardForwardClassifier
+from .classifiers import (
+    CollaborativeForwardForwardClassifier,
+    ForwardForwardClassifier,
+    UnsupervisedForwardForwardClassifier,
+)
 from .unsupervised import (
     UnsupervisedForwardForwardOutlierDetector,
     UnsupervisedForwardForwardRegressor,
@@ -8,6 +12,7 @@ from .unsupervised import (
 )
 
 __all__ = [
+    "CollaborativeForwardForwardClassifier",
     "ForwardForwardClassifier",
     "UnsupervisedForwardForwardClassifier",
     "UnsupervisedForwardForwardOutlierDetector",

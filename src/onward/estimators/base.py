@@ -8,7 +8,7 @@ N = samples, D = features.
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral
@@ -181,8 +181,7 @@ class LocalEstimator(BaseEstimator, ABC):
             "separate": partial(schedules.greedy, budget=2.0),
         }
         chosen = getattr(self, "regime", "simultaneous")
-        if chosen not in named:
-            raise BadInput(f"regime can't be {chosen!r}: {nearest(str(chosen), named)}")
+        one_of("regime", chosen, named)
         return named[chosen]
 
     # Answers.
@@ -280,7 +279,10 @@ def _check(estimator: LocalEstimator) -> None:
         )
     if not estimator.lr > 0:
         raise BadInput(f"lr should be above 0, and is {estimator.lr!r}")
-    if estimator.rate not in RATE_SCHEDULES:
-        raise BadInput(
-            f"rate can't be {estimator.rate!r}: {nearest(str(estimator.rate), RATE_SCHEDULES)}"
-        )
+    one_of("rate", estimator.rate, RATE_SCHEDULES)
+
+
+def one_of(name: str, came: Any, known: Iterable[str]) -> None:
+    """Refuse, by name, what is not one of the known words."""
+    if came not in known:
+        raise BadInput(f"{name} can't be {came!r}: {nearest(str(came), known)}")

@@ -4,6 +4,7 @@ N = samples, D = features, K = classes.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -18,14 +19,14 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from .. import evaluate, labels, negatives
-from ..algorithms import ForwardForward, UnsupervisedForwardForward
+from ..algorithms import Collaborative, ForwardForward, UnsupervisedForwardForward
 from ..cells import Dense, layer_norm
-from ..errors import BadInput, nearest
+from ..errors import BadInput
 from ..optimizers import adamw, sgd
 from ..readouts import LinearReadout
 from ..row import Row, build_row
 from ..seeds import generator
-from .base import Floats, PredictingEstimator
+from .base import Floats, PredictingEstimator, one_of
 from .unsupervised import UnsupervisedEstimator
 
 
@@ -113,27 +114,17 @@ class Classifier(ClassifierMixin, PredictingEstimator, ABC):
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class ForwardForwardClassifier(Classifier):
-    """Supervised Forward-Forward (Hinton 2022, arXiv:2212.13345, section 3.3) on rows of features.
-
-    Each cell learns alone to answer strongly to a sample that carries its true label, and weakly to
-    one that carries a wrong one. ``onward.ForwardForward`` has the formulas; the label is appended
-    to the features. Departs from it: samples are standardised, and negatives uniform by default.
+class LabelTrier(Classifier, ABC):
+    """Forward-Forward with the label appended to the features; a subclass says which algorithm.
 
     Args:
-        lr: as everywhere, but higher
+        lr: learning rate of the cells; three times as high as elsewhere
         readout: how a class is read off: every label is tried and the largest goodness wins, or a
             linear softmax on the cells' answers, which learns along
-        negatives: wrong labels, drawn uniformly, or in proportion to the readout's softmax
-        label_value: the number that marks the label; None for the square root of half the features,
-            so that label and features weigh in the same order
+        negatives: wrong labels, in proportion to the linear readout's softmax, or drawn uniformly
+        label_value: the number that marks the label; None for the square root of half the features
+            (1 at least), so that label and features weigh alike
         peers: strength of peer normalisation, 0 for none
-
-    >>> from sklearn.datasets import load_iris
-    >>> X, y = load_iris(return_X_y=True)
-    >>> model = ForwardForwardClassifier(widths=(50, 50), random_state=0).fit(X, y)
-    >>> bool(model.score(X, y) > 0.9)
-    True
     """
 
     lr: float = 0.003
@@ -142,24 +133,24 @@ class ForwardForwardClassifier(Classifier):
     label_value: float | None = None
     peers: float = 0.03
 
+    @abstractmethod
+    def _algorithm(self, **usual: Any) -> ForwardForward:
+        """The algorithm, from what all of these have."""
+
+    def _counted(self) -> Sequence[int] | None:
+        """Cells that count when every label is tried; None for all but the first."""
+        return None
+
     def _row(self, x: Tensor, y: Tensor) -> Row:
-        if self.readout not in ("goodness", "linear"):
-            raise BadInput(
-                f"readout can't be {self.readout!r}: "
-                + nearest(str(self.readout), ("goodness", "linear"))
-            )
-        if self.negatives not in negatives.BY_NAME:
-            raise BadInput(
-                f"negatives can't be {self.negatives!r}: "
-                + nearest(str(self.negatives), negatives.BY_NAME)
-            )
+        one_of("readout", self.readout, ("goodness", "linear"))
+        one_of("negatives", self.negatives, negatives.BY_NAME)
         classes, features = len(self.classes_), x.shape[1]
-        value = (features / 2) ** 0.5 if self.label_value is None else self.label_value
-        algorithm = ForwardForward(
-            classes,
+        value = self.label_value
+        algorithm = self._algorithm(
+            classes=classes,
             negatives=negatives.BY_NAME[self.negatives],
             writer=labels.appended,
-            label_value=max(value, 1.0) if self.label_value is None else value,
+            label_value=max(1.0, (features / 2) ** 0.5) if value is None else value,
         )
         rng = generator(self.seed_, "cells")
         sizes = [features + classes, *map(int, self.widths)]
@@ -170,6 +161,7 @@ class ForwardForwardClassifier(Classifier):
             adamw(self.lr, decay=self.decay),
             classes=classes,
             readout=sgd(0.01, 0.9, 0.03),
+            counted=self._counted(),
         )
 
     def _logits(self, x: Tensor) -> Tensor:
@@ -179,6 +171,52 @@ class ForwardForwardClassifier(Classifier):
         assert isinstance(self.row_.algorithm, ForwardForward)
         # Each cell's odds that a label is true are exp((g - theta) / T): here they are multiplied.
         return scores / self.row_.algorithm.temperature if tried else scores
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class ForwardForwardClassifier(LabelTrier):
+    """Supervised Forward-Forward (Hinton 2022, arXiv:2212.13345, section 3.3) on rows of features.
+
+    Each cell learns alone to answer strongly to a sample that carries its true label, and weakly to
+    one that carries a wrong one; ``onward.ForwardForward`` has the formulas. Departs from them:
+    samples are standardised, and AdamW trains the cells.
+
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = ForwardForwardClassifier(widths=(50, 50), random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9)
+    True
+    """
+
+    def _algorithm(self, **usual: Any) -> ForwardForward:
+        return ForwardForward(**usual)
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class CollaborativeForwardForwardClassifier(LabelTrier):
+    """Forward-Forward whose cells are told how the others judge a sample.
+
+    (Lorberbom et al. 2023, arXiv:2305.12393; ``onward.Collaborative`` has the formulas.) All cells
+    count when labels are tried. Departs from them as :class:`ForwardForwardClassifier` does.
+
+    Args:
+        gamma: the cells that each is told of
+
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = CollaborativeForwardForwardClassifier(widths=(50, 50), random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9)
+    True
+    """
+
+    gamma: Literal["all", "earlier"] = "all"
+
+    def _algorithm(self, **usual: Any) -> ForwardForward:
+        one_of("gamma", self.gamma, ("all", "earlier"))
+        return Collaborative(gamma=self.gamma, **usual)
+
+    def _counted(self) -> Sequence[int]:
+        return range(len(self.widths))
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

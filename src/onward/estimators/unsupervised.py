@@ -28,13 +28,13 @@ from .. import evaluate
 from ..algorithms import UnsupervisedForwardForward
 from ..cells import AutoEncoder, Corruption, layer_norm, unchanged
 from ..cells.noise import BY_NAME as NOISES
-from ..errors import BadInput, nearest
+from ..errors import BadInput
 from ..optimizers import adamw
 from ..readouts import LinearReadout, strangeness
 from ..row import Row, build_row
 from ..seeds import generator
 from ..tasks import Regress
-from .base import Floats, LocalEstimator, PredictingEstimator
+from .base import Floats, LocalEstimator, PredictingEstimator, one_of
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -60,10 +60,7 @@ class UnsupervisedEstimator(LocalEstimator, ABC):
     readout_decay: float = 0.1
 
     def _cells(self, x: Tensor) -> list[nn.Module]:
-        if self.noise != "none" and self.noise not in NOISES:
-            raise BadInput(
-                f"noise can't be {self.noise!r}: {nearest(str(self.noise), ('none', *NOISES))}"
-            )
+        one_of("noise", self.noise, ("none", *NOISES))
         sizes = [x.shape[1], *map(int, self.widths)]
         return [
             AutoEncoder(
