@@ -407,6 +407,18 @@ def test_greedy_trains_one_cell_a_stage() -> None:
     assert names == ["cell-0", "cell-1", "cell-2", "readout"]
 
 
+def test_a_cell_that_has_learned_keeps_nothing_but_its_weights() -> None:
+    x, y = made()
+    row = row_of(wrong())
+    for number, stage in enumerate(greedy(row, x, y, generator(0, "negatives"))):
+        for index in batches(1):
+            stage.step(index)
+        for station in row.stations[:number]:
+            assert all(p.grad is None for p in station.cell.parameters())
+            assert not any(optimizer.state for optimizer in station.optimizers.values())
+        assert all(optimizer.state for optimizer in stage.stations[0].optimizers.values())
+
+
 def test_greedy_draws_fresh_negatives_at_every_step() -> None:
     drawn: list[Tensor] = []
 

@@ -178,6 +178,7 @@ def _greedy(
                     order=number,
                 )
             yield stage
+            _rest(station)
             if viewed and (number + 1 < cells or linear is not None):
                 store = prefix.advance(station.cell, algorithm, x, store, keep)
             if linear is not None and store is not None and number in linear.read:
@@ -190,6 +191,16 @@ def _greedy(
             )
         elif row.readout is not None:
             yield _readout_stage(row, x, y, keep, trained=cells, order=cells)
+
+
+def _rest(station: Station) -> None:
+    """Let go of what only a learning cell needs: gradients and its optimisers' state.
+
+    Else memory would grow with every cell that has learned, by three times its weights.
+    """
+    for optimizer in station.optimizers.values():
+        optimizer.zero_grad(set_to_none=True)
+        optimizer.state.clear()
 
 
 def _learn_from(
