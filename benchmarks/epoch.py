@@ -13,6 +13,7 @@ import torch
 
 import onward
 from onward import meter, recipes
+from onward.flops import counted
 from onward.plan import Machine
 from onward.schedules import Stage
 from onward.seeds import generator
@@ -47,7 +48,7 @@ def main() -> None:
     flops = {}
     with machine.arithmetic(device):
         for name, (stage, batch) in sides.items():
-            _, flops[name] = meter.counted(lambda s=stage, b=batch: s.step(torch.arange(b)))
+            _, flops[name] = counted(lambda s=stage, b=batch: s.step(torch.arange(b)))
             block(stage, batch, given.steps, device)
         for _ in range(given.rounds):
             for name, (stage, batch) in sides.items():

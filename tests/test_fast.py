@@ -25,6 +25,7 @@ from onward import (
     adamw,
     build_row,
     checkpoint,
+    closed,
     fast,
     generator,
     goodness,
@@ -285,7 +286,7 @@ def test_a_deep_rows_answers_are_never_held_together(monkeypatch: pytest.MonkeyP
     """Trying labels took more memory than training a cell: all answers of a row, kept at once."""
     cells = [Dense(30, 20), *(Dense(20, 20) for _ in range(7))]
     row = build_row(cells, FF(), sgd(0.1), classes=CLASSES, readout=sgd(0.1))
-    places, own = set(), fast.answer
+    places, own = set(), closed.answer
 
     def spy(cell: Dense, seen: Any, z: Tensor, h: Tensor) -> Tensor:
         places.add(h.data_ptr())

@@ -64,8 +64,8 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
         return made
 
     verb("ls", "list recipes, algorithms and data sets")
-    show = verb("show", "settings of a recipe, with types, defaults, claim and source")
-    show.add_argument("recipe", metavar="RECIPE")
+    show = verb("show", "settings of a recipe, with types, defaults, claim and source; or a run")
+    show.add_argument("recipe", metavar="RECIPE", help="or the folder of a run: what it cost")
     run = verbs.add_parser(
         "run",
         help="train a recipe into a folder (run RECIPE --help: its flags)",
