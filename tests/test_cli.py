@@ -86,6 +86,8 @@ BACKPROP: dict[str, tuple[str, Any]] = {
     "rate": (RATES, "cosine"),
     "normalise": (LENGTHS, "rms"),
     "read": ("list of int | null", None),
+    "recompute": ("bool", False),
+    "pieces": ("int", 1),
     "evaluate_every": ("int", 1),
     "checkpoint_every": ("int", 1),
 }
