@@ -36,6 +36,8 @@ FLAGS = {
     "data": "action name --data",
     "table": "name --seeds --only --jobs --threads --device --data --out --results --dry --write "
     "--set",
+    "bench": "what --dataset --protocol --epochs --target --seeds --only --jobs --threads --device "
+    "--data --out --results --dry --write",
 }
 RUN_FLAGS = "config print_config data out seed device precision threads fast"
 

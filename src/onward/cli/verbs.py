@@ -362,6 +362,13 @@ def table(given: argparse.Namespace) -> int:
     return tables.run(given)
 
 
+def bench(given: argparse.Namespace) -> int:
+    """Cost beside backprop: the runs that are missing, then the page."""
+    from . import bench as benches
+
+    return benches.run(given)
+
+
 def _write_report(folder: Path, beside: list[Path] | None = None) -> Path:
     from .. import report as pages
 

@@ -20,7 +20,7 @@ from ..record import Record, read
 from ..report import restored
 from . import find as find_recipe
 
-MODULES = {"uff": "uff_table"}
+MODULES = {"uff": "uff_table", "cost": "cost"}
 """Table -> the file it is in."""
 
 Records = Mapping[str, Sequence[Record]]

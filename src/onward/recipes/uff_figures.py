@@ -1,13 +1,12 @@
 """Figures of the table of Unsupervised Forward-Forward: the same SVG for the same records."""
 
-import io
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..report import measures as m
 from . import uff_verdicts as v
+from .drawing import drawing, svg
 from .tables import Records
 from .uff_page import KINDS, TITLES, accuracy, readout
 
@@ -23,19 +22,6 @@ LINES = {"ae": "#0072b2", "dae": "#009e73", "cae": "#d55e00", "gan": "#cc79a7", 
 
 WIDTH = 0.2
 """Of a bar, where 1 is from one kind of cell to the next."""
-
-STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "onward",
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titleweight": "bold",
-    "axes.titlesize": 10,
-    "figure.facecolor": "white",
-    "legend.frameon": False,
-}
 
 
 def figures(records: Records) -> Mapping[str, bytes]:
@@ -91,7 +77,7 @@ def _bars(records: Records, data: str) -> bytes | None:
     means = [statistics.fmean(b.values()) for _, found in groups for b in found.values()]
     means += [statistics.fmean(raw.values())] if raw else []
     floor = _floor(min(means), max(means))
-    with _drawing(8.4, 3.4, 1) as (figure, (axis,)):
+    with drawing(8.4, 3.4, 1) as (figure, (axis,)):
         for place, (_, found) in enumerate(groups):
             for number, (what, values) in enumerate(found.items()):
                 mean = statistics.fmean(values.values())
@@ -110,7 +96,7 @@ def _bars(records: Records, data: str) -> bytes | None:
         axis.set_title(f"{_title(records, data)}: kinds of cell against their controls", loc="left")
         known = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
         axis.legend(known.values(), known.keys(), ncols=5, loc="upper center", **_BELOW)
-        return _svg(figure)
+        return svg(figure)
 
 
 _BELOW = {"bbox_to_anchor": (0.5, -0.1)}
@@ -134,7 +120,7 @@ def _curves(records: Records, data: str) -> bytes | None:
         panels.append([(cell, points) for cell, points in shown if points])
     if not any(panels):
         return None
-    with _drawing(8.4, 3.2, 2) as (figure, axes):
+    with drawing(8.4, 3.2, 2) as (figure, axes):
         for axis, panel, name in zip(axes, panels, ("simultaneous", "separate"), strict=True):
             for cell, points in panel:
                 epochs, means, lows, highs = zip(*points, strict=True)
@@ -154,7 +140,7 @@ def _curves(records: Records, data: str) -> bytes | None:
         axes[0].set_ylabel("validation accuracy, %")
         known = dict(zip(*reversed(_legends(axes)), strict=True))
         figure.legend(known.values(), known.keys(), ncols=7, loc="outside lower center")
-        return _svg(figure)
+        return svg(figure)
 
 
 def _legends(axes: Sequence[Any]) -> tuple[list[Any], list[str]]:
@@ -186,32 +172,3 @@ def _floor(least: float, largest: float) -> float:
         return 0.0
     step = next(s for s in (0.5, 1, 2, 5, 10) if (largest - least) / s <= 5)
     return max(0.0, step * int((least - 0.4 * (largest - least)) / step))
-
-
-@contextmanager
-def _drawing(width: float, height: float, count: int) -> Iterator[tuple[Any, Sequence[Any]]]:
-    """A figure with ``count`` axes that share their y, in the style of all; closed afterwards."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    with matplotlib.rc_context(STYLE):
-        figure, axes = pyplot.subplots(
-            1, count, figsize=(width, height), sharey=True, squeeze=False, layout="constrained"
-        )
-        for axis in axes[0]:
-            axis.grid(axis="y", color="#e3e6e9", linewidth=0.8)
-            axis.set_axisbelow(True)
-        try:
-            yield figure, list(axes[0])
-        finally:
-            pyplot.close(figure)
-
-
-def _svg(figure: Any) -> bytes:
-    buffer = io.BytesIO()
-    # Neither the day nor the version: the file changes when the numbers do.
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    lines = buffer.getvalue().decode().splitlines()
-    return ("\n".join(line.rstrip() for line in lines) + "\n").encode()
