@@ -1,39 +1,43 @@
-"""Peak memory of cells trained apart, against backprop through the same encoders, by depth.
+"""Peak memory against depth: greedy Forward-Forward, greedy auto-encoder cells, and backprop.
 
-    python benchmarks/memory.py [--cells 3,6,12,24] [--maps 16] [--samples 400] [--batch 100]
+    python benchmarks/memory.py [--cells 4,8,16,32,64] [--kind dense|conv] [--regimes ff,uff,bp]
 
-Each figure is of a process of its own: the largest anonymous memory (no mapped files, no shared
-libraries) between the start of training and its end, less what there was before with the data
-loaded. Outputs of frozen cells go to memory-mapped files (a budget of 0), which the system may drop
-at any time. Images are random, 1 x 28 x 28: numbers do not matter here. One thread.
+Each figure is of a process of its own, one thread: the largest anonymous memory (no mapped files,
+no shared libraries) from the first step to a judged row, less what there was before, with the data
+loaded and the cells as drawn. So it holds gradients, optimisers, activations and frozen outputs in
+memory; the weights themselves, which every regime needs, are the last column. Outputs of frozen
+cells go to memory-mapped files (a budget of 0), which the system may drop at any time. What torch
+loads or keeps for its first step is there before: a small row is trained first. Samples are random:
+numbers do not matter here. The readout reads the last cell. Freed memory is given back at once, so
+that it is memory in use that is seen; a run keeps it for its next step, and with ``--kept`` the
+gaps between what it keeps count too: some megabytes that come and go with the order of things.
 
-Cells are 3 x 3 convolutions without pooling, so that every layer is as large as the first and depth
-alone is seen. The readout reads the last cell, and for the second column of the separate regime all
-of them: then its own weights grow with every cell.
+Dense cells are all of one width. Convolutional ones (3 x 3, no pooling, ``--kind conv``, without
+FF) have next to no weights, so that activations alone are seen.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import threading
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+
+REGIMES = {"ff": "greedy FF", "uff": "greedy UFF", "bp": "backprop"}
 
 
 def anonymous() -> int:
     """Bytes of this process that no file stands behind."""
-    text = Path("/proc/self/status").read_text()
-    return (
-        int(next(line for line in text.splitlines() if line.startswith("RssAnon")).split()[1])
-        * 1024
-    )
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024
 
 
 class Peak:
-    """The largest anonymous memory while it is entered, looked at every few milliseconds."""
+    """The largest anonymous memory while it is entered, looked at twice a millisecond."""
 
     def __enter__(self) -> "Peak":
         self.before = self.largest = anonymous()
@@ -43,80 +47,116 @@ class Peak:
         return self
 
     def _watch(self) -> None:
-        while not self._over.wait(0.002):
+        while not self._over.wait(0.0005):
             self.largest = max(self.largest, anonymous())
 
     def __exit__(self, *why: object) -> None:
         self._over.set()
         self._thread.join()
-
-    @property
-    def grown(self) -> int:
-        return self.largest - self.before
+        self.grown = max(self.largest, anonymous()) - self.before
 
 
-def measure(regime: str, cells: int, maps: int, samples: int, batch: int, every: bool) -> int:
-    """Bytes that one epoch needs beyond the data."""
+def train(regime: str, kind: str, cells: int, width: int, samples: int, batch: int) -> list[int]:
+    """A few epochs: bytes that it needs beyond data and weights, and bytes of the weights."""
     import torch
 
     import onward
-    from onward import schedules
-    from onward.cells import layer_norm
+    from onward import evaluate, schedules
+    from onward.cells import ConvAutoEncoder, layer_norm
+    from onward.negatives import wrong_label
     from onward.readouts import LinearReadout
+    from onward.seeds import generator
 
-    torch.set_num_threads(1)
-    rng = torch.Generator().manual_seed(0)
+    rng = generator(0, "cells")
     x, y = torch.rand(samples, 1, 28, 28, generator=rng), torch.arange(samples) % 10
-    split = onward.Split(x, y)
-    few = onward.Split(x[:2], y[:2])
-    data = onward.Dataset("random", split, few, few, 10, tuple("0123456789"), "made")
-    shapes = [(1, 28, 28)] + [(maps, 28, 28)] * (cells - 1)
-    row = [onward.ConvAutoEncoder(shape, maps, pool=1, rng=rng) for shape in shapes]
-    options: dict[str, Any] = {
-        "epochs": 1,
-        "batch": batch,
-        "read": range(cells) if every else [cells - 1],
-        "head": partial(LinearReadout, normalise=layer_norm, bias=True),
-        "threads": 1,
-    }
+    if kind == "conv":
+        shapes = [(1, 28, 28)] + [(width, 28, 28)] * (cells - 1)
+        row = [ConvAutoEncoder(shape, width, pool=1, rng=rng) for shape in shapes]
+    else:
+        cell = onward.AutoEncoder if regime == "uff" else onward.Dense
+        row = [cell(a, b, rng=rng) for a, b in pairwise([784] + [width] * cells)]
+    algorithm = {
+        "ff": onward.ForwardForward(10, negatives=wrong_label),
+        "uff": onward.UnsupervisedForwardForward(),
+        "bp": onward.Clean(),
+    }[regime]
+    made = onward.build_row(
+        row,
+        algorithm,
+        onward.adamw(),
+        classes=10,
+        readout=onward.adamw(),
+        read=[cells - 1],
+        counted=[cells - 1],
+        head=partial(LinearReadout, normalise=layer_norm),
+    )
+    # As many steps at every depth, or a short peak would be seen in deep rows only.
+    order = torch.arange(samples).split(batch) * max(1, 32 // cells)
     with tempfile.TemporaryDirectory() as folder, Peak() as peak:
-        if regime == "backprop":
-            onward.fit(row, onward.Clean(), data, schedule=schedules.backprop, **options)
-        else:
-            apart = partial(schedules.greedy, budget=0.0, folder=Path(folder))
-            algorithm = onward.UnsupervisedForwardForward()
-            onward.fit(row, algorithm, data, schedule=apart, **options)
-    return peak.grown
+        schedule = schedules.backprop
+        if regime != "bp":
+            schedule = partial(schedules.greedy, budget=0.0, folder=Path(folder))
+        for stage in schedule(made, x, y, generator(0, "negatives")):
+            for index in order:
+                stage.step(index)
+        evaluate.errors(made, x[:batch], y[:batch])
+    return [peak.grown, sum(4 * p.numel() for cell in row for p in cell.parameters())]
+
+
+def measured(given: argparse.Namespace, regime: str, cells: int) -> tuple[float, float]:
+    """MiB beyond data and weights, and of weights, from a process of its own."""
+    sizes = [cells, given.width, given.samples, given.batch]
+    words = [sys.executable, __file__, "--child", json.dumps([regime, given.kind, *sizes])]
+    words += ["--kept"] if given.kept else []
+    # Large blocks are given back as soon as they are freed, so that memory in use is seen.
+    exact = {} if given.kept else {"MALLOC_MMAP_THRESHOLD_": str(2**17)}
+    said = subprocess.run(
+        words, check=True, stdout=subprocess.PIPE, env={**os.environ, **exact}
+    ).stdout
+    peak, weights = json.loads(said)
+    return peak / 2**20, weights / 2**20
 
 
 def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cells", default="3,6,12,24")
-    parser.add_argument("--maps", type=int, default=16)
-    parser.add_argument("--samples", type=int, default=400)
-    parser.add_argument("--batch", type=int, default=100)
+    parser.add_argument("--cells", default="4,8,16,32,64")
+    parser.add_argument("--kind", choices=("dense", "conv"), default="dense")
+    parser.add_argument("--regimes", default="ff,uff,bp")
+    parser.add_argument("--width", type=int, help="units, or maps (500, or 8)")
+    parser.add_argument("--batch", type=int, help="(500, or 100)")
+    parser.add_argument("--samples", type=int, help="(two batches)")
+    parser.add_argument("--kept", action="store_true", help="as runs do, keep freed memory")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    sizes = given.maps, given.samples, given.batch
     if given.child:
-        regime, cells, every = json.loads(given.child)
-        print(measure(regime, cells, *sizes, every))
+        import torch
+
+        from onward.plan import Machine
+
+        torch.set_num_threads(1)
+        if given.kept:
+            Machine("cpu", threads=1).resolve()
+        regime, kind, *sizes = json.loads(given.child)
+        train(regime, kind, 2, 8, 20, 10)  # what a first step loads and keeps
+        print(json.dumps(train(regime, kind, *sizes)))
         return
-    print("cells | separate, MiB | separate, all latents read, MiB | backprop, MiB | saved")
+    given.width = given.width or (500 if given.kind == "dense" else 8)
+    given.batch = given.batch or (500 if given.kind == "dense" else 100)
+    given.samples = given.samples or 2 * given.batch
+    regimes = [r for r in given.regimes.split(",") if given.kind == "dense" or r != "ff"]
+    names = [f"{REGIMES[regime]}, MiB" for regime in regimes]
+    names += [f"{regime} / bp" for regime in regimes if "bp" in regimes and regime != "bp"]
+    names.append("weights, MiB")
+    print(" | ".join(["cells", *names]))
     for cells in map(int, given.cells.split(",")):
-        found = []
-        for regime, every in (("separate", False), ("separate", True), ("backprop", False)):
-            words = [sys.executable, __file__, "--child", json.dumps([regime, cells, every])]
-            words += [
-                f"--{name}={size}"
-                for name, size in zip(("maps", "samples", "batch"), sizes, strict=True)
-            ]
-            found.append(int(subprocess.run(words, check=True, capture_output=True).stdout) / 2**20)
-        apart, whole, through = found
-        print(
-            f"{cells:5d} | {apart:8.0f} | {whole:8.0f} | {through:8.0f} | {1 - apart / through:.0%}"
-        )
+        found = {regime: measured(given, regime, cells) for regime in regimes}
+        shown = [f"{peak:.1f}" for peak, _ in found.values()]
+        if "bp" in found:
+            against = [peak / found["bp"][0] for name, (peak, _) in found.items() if name != "bp"]
+            shown += [f"{ratio:.2f}" for ratio in against]
+        shown.append(", ".join(f"{weights:.0f}" for _, weights in found.values()))
+        print(f"{cells:5} | " + " | ".join(map(str.rjust, shown, map(len, names))), flush=True)
 
 
 if __name__ == "__main__":

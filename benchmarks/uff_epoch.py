@@ -9,16 +9,16 @@ cross-entropy train it end to end. Blocks of steps in turn, medians; random imag
 """
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
+from interleaved import compare, interleaved, told
+from rows import images
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-import onward
 from onward import recipes
 from onward.cells import layer_norm
 from onward.plan import Machine
@@ -35,11 +35,11 @@ def end_to_end(
     def step(index: Tensor) -> None:
         image, latents = x[index].flatten(1), []
         z = image
-        for number, cell in enumerate(cells):
-            z = torch.relu(cell.encoder(layer_norm(z) if number else z))
+        for cell in cells:
+            z = cell(z)  # normalises its input; the samples come as they are
             latents.append(layer_norm(z))
         for cell in reversed(cells):
-            z = cell.decoder(z)
+            z = cell.decode(z)
         loss = mse_loss(z, image) + cross_entropy(head.linear(torch.cat(latents, 1)), y[index])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -58,11 +58,7 @@ def main() -> None:
     given = parser.parse_args()
     Machine("cpu", threads=given.threads).resolve()
     recipe = recipes.find("uff-ae-mnist")
-    if given.data:
-        data = onward.load("mnist", given.data)
-    else:
-        few = onward.Split(torch.rand(5000, 1, 28, 28), torch.arange(5000) % 10)
-        data = onward.Dataset("random", few, few, few, 10, tuple("0123456789"), "made")
+    data = images(given.data)
     x, y = data.train.x, data.train.y
     sides: dict[str, Callable[[Tensor], object]] = {}
     for name in ("cells", "end to end"):
@@ -74,20 +70,14 @@ def main() -> None:
     batch = recipe.defaults.batch
     order = torch.randperm(len(x))
     batches = [order[i : i + batch] for i in range(0, given.steps * batch, batch)]
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for round_ in range(given.rounds + 1):  # the first warms up
-        for name, step in sides.items():
-            began = time.perf_counter()
-            for index in batches:
-                step(index)
-            if round_:
-                took = time.perf_counter() - began
-                seconds[name].append(took * 50_000 / (batch * len(batches)))
-    for name, each in seconds.items():
-        middle = statistics.median(each)
-        print(f"{name:<12} {middle:6.2f} s an epoch of 50,000 ({min(each):.2f} to {max(each):.2f})")
-    ratios = [a / b for a, b in zip(seconds["cells"], seconds["end to end"], strict=True)]
-    print(f"cells / end to end: {statistics.median(ratios):.2f} (median of {len(ratios)} pairs)")
+
+    def block(step: Callable[[Tensor], object]) -> None:
+        for index in batches:
+            step(index)
+
+    seconds = interleaved({name: partial(block, s) for name, s in sides.items()}, given.rounds)
+    told(seconds, "an epoch of 50,000", batch * len(batches) / 50_000)
+    compare(seconds, "cells", "end to end")
 
 
 if __name__ == "__main__":

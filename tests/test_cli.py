@@ -36,6 +36,8 @@ FLAGS = {
     "data": "action name --data",
     "table": "name --seeds --only --jobs --threads --device --data --out --results --dry --write "
     "--set",
+    "bench": "what --dataset --protocol --epochs --target --seeds --only --jobs --threads --device "
+    "--data --out --results --dry --write",
 }
 RUN_FLAGS = "config print_config data out seed device precision threads fast"
 
@@ -92,6 +94,8 @@ BACKPROP: dict[str, tuple[str, Any]] = {
     "rate": (RATES, "cosine"),
     "normalise": (LENGTHS, "rms"),
     "read": ("list of int | null", None),
+    "recompute": ("bool", False),
+    "pieces": ("int", 1),
     "evaluate_every": ("int", 1),
     "checkpoint_every": ("int", 1),
 }

@@ -25,6 +25,7 @@ from onward import (
     adamw,
     build_row,
     checkpoint,
+    closed,
     fast,
     generator,
     goodness,
@@ -263,6 +264,37 @@ def test_every_label(name: str, writer: str) -> None:
     torch.testing.assert_close(came, wanted, rtol=1e-9, atol=1e-9)
     row.fast = False
     assert torch.equal(fast.every_label(row, x), wanted)
+
+
+@pytest.mark.parametrize("read", [(1, 2), (0,), (2, 0)])
+@pytest.mark.parametrize("writer", labels.BY_NAME)
+def test_linear_scores(writer: str, read: tuple[int, ...]) -> None:
+    row = row_of(FF(writer=labels.BY_NAME[writer]), read=read)
+    head, (x, _) = row.linear(), made()
+    assert head is not None
+    torch.nn.init.normal_(head.linear.weight)
+    came = fast.linear_scores(row, x)
+    seen = readouts.neutral_answers(row.cells, row.algorithm, x, read)
+    wanted = head(head.features(seen))
+    torch.testing.assert_close(came, wanted, rtol=1e-9, atol=1e-9, check_dtype=False)
+    assert not came.requires_grad
+    row.fast = False
+    assert torch.equal(fast.linear_scores(row, x), wanted)
+
+
+def test_a_deep_rows_answers_are_never_held_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trying labels took more memory than training a cell: all answers of a row, kept at once."""
+    cells = [Dense(30, 20), *(Dense(20, 20) for _ in range(7))]
+    row = build_row(cells, FF(), sgd(0.1), classes=CLASSES, readout=sgd(0.1))
+    places, own = set(), closed.answer
+
+    def spy(cell: Dense, seen: Any, z: Tensor, h: Tensor) -> Tensor:
+        places.add(h.data_ptr())
+        return own(cell, seen, z, h)
+
+    monkeypatch.setattr(fast, "answer", spy)
+    assert fast.every_label(row, torch.rand(SAMPLES, *SHAPE)).shape == (8, SAMPLES, CLASSES)
+    assert len(places) == 2
 
 
 # Where autograd goes on.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
@@ -407,6 +407,18 @@ def test_greedy_trains_one_cell_a_stage() -> None:
     assert names == ["cell-0", "cell-1", "cell-2", "readout"]
 
 
+def test_a_cell_that_has_learned_keeps_nothing_but_its_weights() -> None:
+    x, y = made()
+    row = row_of(wrong())
+    for number, stage in enumerate(greedy(row, x, y, generator(0, "negatives"))):
+        for index in batches(1):
+            stage.step(index)
+        for station in row.stations[:number]:
+            assert all(p.grad is None for p in station.cell.parameters())
+            assert not any(optimizer.state for optimizer in station.optimizers.values())
+        assert all(optimizer.state for optimizer in stage.stations[0].optimizers.values())
+
+
 def test_greedy_draws_fresh_negatives_at_every_step() -> None:
     drawn: list[Tensor] = []
 
@@ -570,6 +582,46 @@ def test_backprop_is_bit_for_bit_a_plain_torch_network() -> None:
         optimizer.step()
     for came, wanted in zip(own, twin.parameters(), strict=True):
         torch.testing.assert_close(came, wanted, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{"recompute": True}, {"pieces": 4}, {"pieces": 5}])
+def test_backprop_in_less_memory_is_the_same(settings: dict[str, Any]) -> None:
+    """Cells run again: bit for bit. A batch in pieces, the last one smaller or not: to rounding."""
+    plain = trained(backprop, row_of(Clean()))
+    spare = trained(partial(backprop, **settings), row_of(Clean()))
+    assert_same(spare, plain, exactly="recompute" in settings)
+
+
+@pytest.mark.parametrize("settings", [{"recompute": True}, {"pieces": 4}])
+def test_backprop_in_less_memory_keeps_fewer_numbers(settings: dict[str, Any]) -> None:
+    """What the graph holds from forward to backward, in numbers."""
+
+    def held(schedule: Schedule) -> int:
+        row, (x, y) = row_of(Clean()), made()
+        (stage,) = schedule(row, x, y, generator(0, "negatives"))
+        now = most = 0
+
+        def pack(tensor: Tensor) -> Tensor:
+            nonlocal now, most
+            now += tensor.numel()
+            most = max(most, now)
+            return tensor
+
+        def unpack(tensor: Tensor) -> Tensor:
+            nonlocal now
+            now -= tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+            stage.step(torch.arange(SAMPLES))
+        return most
+
+    assert held(partial(backprop, **settings)) < 0.8 * held(backprop)
+
+
+def test_pieces_below_one_are_refused() -> None:
+    with pytest.raises(BadInput, match="pieces should be 1 or more, and is 0"):
+        backprop(row_of(Clean()), *made(), generator(0, "negatives"), pieces=0)
 
 
 @pytest.mark.parametrize("algorithm", [Clean(), ForwardForward(CLASSES)])

@@ -187,6 +187,15 @@ class Rows:
         target.addmm_(z.T, self.x, beta=kept)
 
 
+def answer(cell: Dense, seen: Rows, z: Tensor, h: Tensor) -> Tensor:
+    """A cell's drives and activities are put into z and h [R, F]; returns the lengths of h, [R]."""
+    seen.product(cell.linear.weight, z)
+    torch.addcmul(cell.linear.bias, z, seen.s[:, None], out=z)
+    torch.clamp_min(z, 0, out=h)
+    norm: Tensor = torch.linalg.vector_norm(h, dim=1)
+    return norm
+
+
 class ClosedCell:
     """The closed forms of one cell. Activities h and drives z, [R, F] both, are the caller's."""
 
@@ -205,12 +214,7 @@ class ClosedCell:
 
     def forward(self, seen: Rows, z: Tensor, h: Tensor) -> Tensor:
         """z and h are filled; returns the lengths of h, [R]."""
-        linear = self.cell.linear
-        seen.product(linear.weight, z)
-        torch.addcmul(linear.bias, z, seen.s[:, None], out=z)
-        torch.clamp_min(z, 0, out=h)
-        norm: Tensor = torch.linalg.vector_norm(h, dim=1)
-        return norm
+        return answer(self.cell, seen, z, h)
 
     def goodness(self, h: Tensor, norm: Tensor) -> Tensor:
         """g of the answers h [R, F], whose lengths are norm [R].  -> [R]."""

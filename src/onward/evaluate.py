@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from .fast import every_label
+from .fast import every_label, linear_scores
 from .local import Streams
 from .readouts import answers, neutral_answers, reconstruction_errors, strangeness
 from .row import Row
@@ -54,8 +54,7 @@ def judge(row: Row, x: Tensor, *, labels: bool = True, linear: bool = True) -> V
         if labels and row.algorithm.candidates:
             tried.append(every_label(row, part).float().cpu())
         if head is not None:
-            seen = neutral_answers(row.cells, row.algorithm, part, head.read)
-            read.append(head(head.features(seen)).float().cpu())
+            read.append(linear_scores(row, part).float().cpu())
         if row.detects:
             each = reconstruction_errors(row.cells, row.algorithm, part)
             restoring.append(each.float().cpu())

@@ -21,6 +21,9 @@ generator, drawn from in the same order either way.
 B = samples, R = 2B rows, positives first, K = classes, D = the first cell's inputs, F = units.
 """
 
+from collections.abc import Iterator
+from itertools import islice
+
 import torch
 from torch import Generator, Tensor
 from torch.nn.functional import log_softmax
@@ -34,6 +37,7 @@ from .closed import (
     Descent,
     Rows,
     Scratch,
+    answer,
     closed_cell,
     closed_family,
     closed_loss,
@@ -41,6 +45,7 @@ from .closed import (
     inverse_length,
     plain,
 )
+from .goodness import power
 from .labels import appended, label_code, over_first
 from .local import Station, Streams
 from .readouts import LinearReadout
@@ -64,11 +69,9 @@ class Steps:
             return all(map(closed_station, row.stations))
         head = row.linear()
         assert head is not None
-        weight = head.linear.weight
-        there = weight.dtype == x.dtype and weight.device == x.device
-        sound = plain(head, LinearReadout) and plain(head.linear, torch.nn.Linear)
-        usual = head.normalise is rms and head.linear.bias is None and plain(head.task, Classify)
-        return there and sound and usual and all(map(closed_station, row.everyone))
+        return (
+            _head(head, x) and plain(head.task, Classify) and all(map(closed_station, row.everyone))
+        )
 
     @torch.no_grad()
     def step(self, index: Tensor) -> dict[str, Tensor]:
@@ -211,18 +214,68 @@ def every_label(row: Row, x: Tensor) -> Tensor:
     if not _row(row, flat):
         return readouts.every_label(row.cells, algorithm, x)
     assert isinstance(algorithm, ForwardForward)
-    bare = algorithm.writer(flat, flat.new_zeros(len(flat), algorithm.classes))
-    batch = _Batch(row.stations[0], algorithm, bare, Scratch())
-    linear = batch.cell.linear
-    verdicts: list[list[Tensor]] = []
-    z = torch.empty_like(batch.shared)
-    for label in range(algorithm.classes):
-        seen = _Coded(batch, torch.full((len(flat),), label, device=flat.device))
-        seen.product(linear.weight, z)
-        h = torch.addcmul(linear.bias, z, seen.s[:, None]).relu_()
-        answers = [h, *readouts.answers(row.cells[1:], h)]
-        verdicts.append([algorithm.verdict(h) for h in answers])
-    return torch.stack([torch.stack(cell, dim=1) for cell in zip(*verdicts, strict=True)])
+    batch = _unlabelled(row, flat)
+    verdicts = [
+        torch.stack([_verdict(algorithm, h, norm) for h, norm in _answers(row, batch, label)])
+        for label in range(algorithm.classes)
+    ]
+    return torch.stack(verdicts, dim=2)
+
+
+@torch.no_grad()
+def linear_scores(row: Row, x: Tensor) -> Tensor:
+    """The linear readout on samples with a neutral label.  x [B, *D] -> [B, K]."""
+    algorithm, flat, head = row.algorithm, x.flatten(1), row.linear()
+    assert head is not None
+    if not (_row(row, flat) and _head(head, flat)):
+        seen = readouts.neutral_answers(row.cells, algorithm, x, head.read)
+        return torch.as_tensor(head(head.features(seen)))
+    weight = head.linear.weight
+    widths = [cell.outputs for i in head.read if isinstance(cell := row.cells[i], Dense)]
+    parts = dict(zip(head.read, torch.split(weight, widths, dim=1), strict=True))
+    scores = flat.new_zeros(len(flat), len(weight))
+    answers = _answers(row, _unlabelled(row, flat), algorithm.neutral)
+    for number, (h, norm) in enumerate(islice(answers, max(head.read) + 1)):
+        if number in parts:
+            s = inverse_length(norm, rms, h.shape[1])[:, None]
+            scores.addcmul_(torch.mm(h, parts[number].T), s)
+    return scores
+
+
+def _unlabelled(row: Row, x: Tensor) -> "_Batch":
+    """Samples x [B, D] without a label, for the answers to any of them."""
+    algorithm = row.algorithm
+    assert isinstance(algorithm, ForwardForward)
+    bare = algorithm.writer(x, x.new_zeros(len(x), algorithm.classes))
+    return _Batch(row.stations[0], algorithm, bare, Scratch())
+
+
+def _answers(row: Row, batch: "_Batch", view: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every cell's answer [B, F] to one view of a batch, and its lengths [B].
+
+    An answer is overwritten two cells later: all of a deep row's would be more than a cell takes
+    to learn.
+    """
+    cells, count = row.cells, len(batch.bare)
+    seen: Rows = _Coded(batch, torch.full((count,), view, device=batch.bare.device))
+    for number, cell in enumerate(cells):
+        assert isinstance(cell, Dense)
+        z = batch.scratch.rows(f"drive {cell.outputs}", count, cell.outputs, batch.bare)
+        h = batch.scratch.rows(f"{number % 2} {cell.outputs}", count, cell.outputs, batch.bare)
+        norm = answer(cell, seen, z, h)
+        yield h, norm
+        if number + 1 < len(cells):
+            after = cells[number + 1]
+            assert isinstance(after, Dense)
+            seen = Rows(h, inverse_length(norm, after.normalise, after.inputs))
+
+
+def _verdict(algorithm: ForwardForward, h: Tensor, norm: Tensor) -> Tensor:
+    """The goodness of h [B, F]: from its lengths, norm [B], where they say it."""
+    found = power(algorithm.goodness, h.shape[1])
+    if found is None or found[0] != 2:
+        return algorithm.verdict(h)
+    return found[1] * norm.square()
 
 
 class _Batch:
@@ -288,6 +341,14 @@ def _row(row: Row, x: Tensor) -> bool:
 def _heard(told: list[Tensor]) -> Tensor | None:
     """What other cells told [R], stacked [J, R]."""
     return torch.stack(told) if told else None
+
+
+def _head(head: LinearReadout, x: Tensor) -> bool:
+    """Whether a readout is the usual one, in the dtype and place of x."""
+    weight = head.linear.weight
+    there = weight.dtype == x.dtype and weight.device == x.device
+    sound = plain(head, LinearReadout) and plain(head.linear, torch.nn.Linear)
+    return there and sound and head.normalise is rms and head.linear.bias is None
 
 
 def _cast(x: Tensor) -> bool:

@@ -1,30 +1,26 @@
 """What a run cost, and on what machine it ran.
 
-Time is that of training steps alone, evaluation apart. Multiply-adds are counted once per kind of
-step by torch's own counter and multiplied by the steps (2 FLOPs a multiply-add, matrix products
-only). Peak memory is the allocator's on a GPU, and the growth of the process since the run began on
-a CPU, so it holds the data but not the interpreter and torch themselves. Energy is not measured.
+Time is that of training steps alone, evaluation apart; the first step of every stage, in which
+buffers are made and code is loaded, is told apart as warm-up. Matrix products are counted by their
+shapes (flops.py), once per kind of step, and multiplied by the steps. The *limit* is how fast this
+machine multiplies matrices of the shapes that the cells have, tried on the spot: its share says how
+much of a step is anything else. Peak memory is the allocator's on a GPU, and the growth of the
+process since the run began on a CPU, so it holds the data but not the interpreter and torch
+themselves. Energy is what the machine's counters say (energy.py).
 """
 
 import os
 import platform
 import resource
 import subprocess
-from collections.abc import Callable
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
-
-_T = TypeVar("_T")
-
-
-def counted(step: Callable[[], _T]) -> tuple[_T, int]:
-    """A step's own result, and the FLOPs of its matrix products."""
-    with FlopCounterMode(display=False) as counter:
-        result = step()
-    return result, int(counter.get_total_flops())
+from torch import nn
 
 
 def resident_bytes() -> int:
@@ -37,6 +33,60 @@ def peak_bytes(device: torch.device, before: int) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return max(0, resident_bytes() - before)
+
+
+Shape = tuple[int, int, int]
+"""A product [M, K] x [K, N]."""
+
+
+def products(cells: Sequence[nn.Module], rows: int) -> list[Shape]:
+    """The products of ``rows`` with the weights of cells; none where a cell has other weights.
+
+    A convolution's product depends on how it is laid out, so that it has no one limit.
+    """
+    found: list[Shape] = []
+    for cell in cells:
+        for part in cell.modules():
+            if isinstance(part, nn.Linear):
+                found.append((rows, part.in_features, part.out_features))
+            elif any(p.dim() > 2 for p in part.parameters(recurse=False)):
+                return []
+    return found
+
+
+def limit(
+    shapes: Sequence[Shape], device: torch.device, precision: str, seconds: float = 0.2
+) -> float | None:
+    """FLOPs a second at which the machine does products of these shapes, the best try of each.
+
+    Takes about ``seconds`` together, and one try of each shape at least. None where there are no
+    shapes, or a try fails.
+    """
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    each = Counter(shapes)
+    flops = spent = 0.0
+    try:
+        for (m, k, n), times in each.items():
+            a = torch.ones(m, k, device=device, dtype=dtype)
+            w = torch.ones(n, k, device=device, dtype=dtype)
+            best = _fastest(lambda a=a, w=w: a @ w.T, device, seconds / len(each))  # type: ignore[misc]
+            flops, spent = flops + 2 * m * k * n * times, spent + best * times
+    except RuntimeError:  # no room for it, say: a run does not fail for what it would tell of it
+        return None
+    return flops / spent if spent > 0 else None
+
+
+def _fastest(work: Callable[[], object], device: torch.device, seconds: float) -> float:
+    best, ends = float("inf"), time.perf_counter() + seconds
+    while True:
+        began = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        now = time.perf_counter()
+        best = min(best, now - began)
+        if now >= ends:
+            return best
 
 
 def machine(device: torch.device, precision: str, fast: str) -> dict[str, Any]:

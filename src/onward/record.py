@@ -86,6 +86,12 @@ ADDED: dict[str, dict[str, tuple[type, ...]]] = {
     "": {"contributions": (dict, type(None))},
     "data": {"range": _LIST},
     "machine": {"fast": _TEXT},
+    "cost": {
+        "warmup_seconds": _OPTIONAL_NUMBER,
+        "limit_flops_per_second": _OPTIONAL_NUMBER,
+        "share_of_limit": _OPTIONAL_NUMBER,
+        "energy_source": _OPTIONAL_TEXT,
+    },
 }
 """What older records lack, at the end of its object: written always, read where it is there."""
 CELL: dict[str, tuple[type, ...]] = {

@@ -29,14 +29,16 @@ from torch import Tensor
 from . import checkpoint, evaluate, meter, record
 from .contributions import contributions
 from .data import Dataset
+from .demands import refuse_unfit
+from .energy import Energy, counters
 from .errors import BadInput
 from .files import alone
+from .flops import counted
 from .optimizers import set_rate
 from .plan import Machine, Plan
 from .progress import Progress, Silent
 from .record import Record
-from .row import Row
-from .schedules import Stage, frozen, greedy
+from .schedules import Losses, Stage, frozen, greedy
 from .seeds import generator
 
 
@@ -63,6 +65,8 @@ class _Position:
     sums: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0  # training seconds of the current epoch
     flops_a_sample: float | None = None  # of this stage's step
+    warm: int = 0  # samples of the steps that were warm-up
+    flops: float = 0.0  # of all steps that were not
 
 
 class Run:
@@ -77,19 +81,7 @@ class Run:
         out: Path | None = None,
         progress: Progress | None = None,
     ):
-        training = plan.training
-        if training.batch > len(data.train):
-            raise BadInput(
-                f"a batch of {training.batch} is larger than the {len(data.train)} training "
-                f"samples: take batch={len(data.train)} or less"
-            )
-        _refuse_other_targets(plan.row, data)
-        tried = plan.row.algorithm.candidates
-        if tried and tried < data.classes:
-            raise BadInput(
-                f"the algorithm knows {tried} classes, and {data.name} has {data.classes}: "
-                f"build it with classes={data.classes}"
-            )
+        refuse_unfit(plan, data)
         self.plan, self.data, self.machine, self.record, self.out = plan, data, machine, result, out
         self.row = plan.row
         self.row.fast = machine.fast == "auto"
@@ -101,7 +93,10 @@ class Run:
         self.y = data.train.y.to(self.device)
         self.rng = generator(result["seed"], "negatives", device=self.device)
         self.at = _Position()
+        self.energy = Energy(counters(self.device))
+        self._joules_before: float | None = 0.0  # of the processes before this one
         self._stop = False
+        self._warm = False  # whether the stage under way has made a step in this process
         self._trained = 0  # cells that have learned
         # A schedule that can't serve this row says so here, before a folder is made.
         plan.schedule(self.row, self.x, self.y, self.rng)
@@ -131,7 +126,10 @@ class Run:
             return self._train()
 
     def _train(self) -> Record:
-        resident = meter.resident_bytes()
+        resident, cost = meter.resident_bytes(), self.record["cost"]
+        self._joules_before = cost["energy_joules"] if self.at.steps else 0.0
+        if "warmup_seconds" in cost:
+            cost["energy_source"] = self.energy.source
         self.record["status"] = "running"
         if self.out is not None:
             for left in (*self.out.glob(".*.tmp"), *self.out.glob("frozen-*")):
@@ -160,10 +158,11 @@ class Run:
         stages = self._stages()
         for number in itertools.count():
             # What a schedule computes between two stages (outputs of frozen cells) is work too.
-            stage, flops = meter.counted(lambda: next(stages, None))
+            stage, flops = counted(lambda: next(stages, None))
             if stage is None:
                 return
             self._trained = stage.trained
+            self._warm = False
             if number >= self.at.stage:
                 if number > self.at.stage or self.at.steps == 0:
                     self._begin_stage(number, stage, flops)
@@ -200,13 +199,14 @@ class Run:
         # fp64 and continued from the position, so that it does not matter where a run was cut.
         wide = partial(torch.tensor, dtype=torch.float64, device=self.device)
         sums: dict[str, Tensor] = {name: wide(total) for name, total in at.sums.items()}
+        self.energy.begin()
         began = time.perf_counter()
         for index in batches[at.batch :]:
-            if at.flops_a_sample is None:
-                losses, flops = meter.counted(partial(stage.step, index))
-                at.flops_a_sample = flops / len(index)
+            if not self._warm:
+                losses = self._first_step(stage, index)
             else:
                 losses = stage.step(index)
+                at.flops += (at.flops_a_sample or 0.0) * len(index)
             for name, loss in losses.items():
                 sums[name] = sums[name] + loss if name in sums else loss.double()
             at.batch += 1
@@ -217,11 +217,30 @@ class Run:
                 self._interrupt(stage)
         self._gather(sums, began)
 
+    def _first_step(self, stage: Stage, index: Tensor) -> Losses:
+        """The first step of a stage in this process: buffers are made, and products counted."""
+        began = time.perf_counter()
+        losses, flops = counted(partial(stage.step, index))
+        if self.at.flops_a_sample is None:
+            self.at.flops_a_sample = flops / len(index)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        self._warm = True
+        self.at.warm += len(index)
+        cost = self.record["cost"]
+        took = time.perf_counter() - began
+        if "warmup_seconds" in cost:  # a run begun by an older version goes on as it began
+            cost["warmup_seconds"] = round(cost["warmup_seconds"] + took, 4)
+        return losses
+
     def _gather(self, sums: dict[str, Tensor], began: float) -> None:
         """Move an epoch's sums so far to the position, where a checkpoint finds them."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
         self.at.seconds += time.perf_counter() - began
+        self.energy.end()
+        cost = self.record["cost"]
+        cost["energy_joules"] = _sum(self._joules_before, self.energy.joules)
         self.at.sums = {name: float(total) for name, total in sums.items()}
 
     def _interrupt(self, stage: Stage) -> None:
@@ -263,12 +282,34 @@ class Run:
         cost["data_passes"] = round(cost["data_passes"] + stage.passes, 4)
         cost["flops"] += round((at.flops_a_sample or 0.0) * samples)
         cost["bytes_between_stations"] += stage.rows_handed_on * samples * self._wall_bytes()
-        cost["samples_per_second"] = round(samples * epoch / max(cost["train_seconds"], 1e-9), 1)
+        cost["samples_per_second"] = self._rate(samples * epoch)
         cost["evaluation_seconds"] += round(time.perf_counter() - began, 4)
         self.record["epochs"] = epoch
         at.batch, at.sums, at.seconds = 0, {}, 0.0
         summary = {name: found.get((name, "validation")) for name in curves["readouts"]}
         self.progress.epoch(at.epoch, summary)
+
+    def _rate(self, samples: int) -> float:
+        """Samples a second, the warm-up apart; with it, where there is nothing else."""
+        cost, warm = self.record["cost"], self.at.warm
+        seconds: float = cost["train_seconds"] - cost.get("warmup_seconds", 0.0)
+        if samples <= warm or seconds <= 0:
+            warm, seconds = 0, cost["train_seconds"]
+        return float(round((samples - warm) / max(seconds, 1e-9), 1))
+
+    def _measure_limit(self) -> None:
+        """How fast this machine could have multiplied, and what share of that the steps reached."""
+        cost, at, row = self.record["cost"], self.at, self.row
+        seconds = cost["train_seconds"] - cost.get("warmup_seconds", 0.0)
+        learned = self._trained > 0  # else a readout alone has, and cells were run beforehand
+        if "warmup_seconds" not in cost or not learned or seconds <= 0 or at.flops <= 0:
+            return
+        shapes = meter.products(row.cells, self.plan.training.batch * row.algorithm.count)
+        budget = min(0.2, 0.02 * seconds)
+        best = meter.limit(shapes, self.device, self.machine.precision, budget)
+        if best is not None:
+            cost["limit_flops_per_second"] = round(best)
+            cost["share_of_limit"] = round(at.flops / seconds / best, 4)
 
     def _probe(self, epoch: int) -> list[dict[str, float]]:
         rng = generator(self.record["seed"], "probe", epoch, device=self.device)
@@ -335,6 +376,7 @@ class Run:
                 counts = evaluate.confusion_of(row, verdicts, split.y, self.data.classes, trained)
                 self.record["confusion"] = counts or None
         self.record["contributions"] = added or None
+        self._measure_limit()
         self.record["status"] = "finished"
         self.record["ended"] = now()
         self._save()
@@ -367,25 +409,9 @@ class Run:
             signal.signal(signal.SIGINT, before)
 
 
-def _refuse_other_targets(row: Row, data: Dataset) -> None:
-    """Raise BadInput where the row is to answer another thing than the data's y says."""
-    if row.detects and (data.target, data.classes) != ("classes", 2):
-        raise BadInput(
-            f"a row that detects wants labels 0 (usual) and 1 (strange), and {data.name} has "
-            f"{data.classes} {data.target}: make one label of all classes but the strange one"
-        )
-    reads = row.readout is not None or row.algorithm.candidates
-    if reads and row.task.target != data.target:
-        raise BadInput(
-            f"{data.name} has {data.target} to predict, and this row's readout answers "
-            f"{row.task.target}: give it the task that the data want (tasks.suited)"
-        )
-    if row.algorithm.candidates and data.target != "classes":
-        raise BadInput(
-            f"{type(row.algorithm).__name__} writes class labels into its samples, and "
-            f"{data.name} has numbers to predict: take an algorithm that needs no labels "
-            "(UnsupervisedForwardForward), or Clean with the schedule backprop"
-        )
+def _sum(before: float | None, now: float | None) -> float | None:
+    """Joules of a run's processes together, unknown where those of one are."""
+    return None if before is None or now is None else round(before + now, 3)
 
 
 def now() -> str:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import torch
 from torch import Generator, Tensor
+from torch.utils.checkpoint import checkpoint
 
 from . import fast, prefix, readouts
 from .errors import BadInput
@@ -163,6 +164,7 @@ def _greedy(
                     order=number,
                 )
             yield stage
+            _rest(station)
             if viewed and (number + 1 < cells or linear is not None):
                 store = prefix.advance(station.cell, algorithm, x, store, keep)
                 if algorithm.hints != "none":
@@ -177,6 +179,16 @@ def _greedy(
             )
         elif row.readout is not None:
             yield _readout_stage(row, x, y, keep, trained=cells, order=cells)
+
+
+def _rest(station: Station) -> None:
+    """Let go of what only a learning cell needs: gradients and its optimisers' state.
+
+    Else memory would grow with every cell that has learned, by three times its weights.
+    """
+    for optimizer in station.optimizers.values():
+        optimizer.zero_grad(set_to_none=True)
+        optimizer.state.clear()
 
 
 def _learn_from(
@@ -242,31 +254,56 @@ def _learn_alone(
     return summed(station, station.update(row.algorithm, ins, outs, hint))
 
 
-def backprop(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
-    """End-to-end backprop through the same cells: the readout's loss, no wall."""
+def backprop(
+    row: Row, x: Tensor, y: Tensor, rng: Generator, *, recompute: bool = False, pieces: int = 1
+) -> Iterator[Stage]:
+    """End-to-end backprop through the same cells: the readout's loss, no wall.  x [N, *D], y [N].
+
+    Two ways to need less memory, as backprop is used where it is short: ``recompute`` keeps what
+    every cell answers and runs a cell again when its gradient is due (activation checkpointing,
+    Chen et al. 2016, arXiv:1604.06174): the same gradients bit for bit, for a second forward pass.
+    ``pieces`` cuts a batch into so many, one after another, and sums their gradients before the
+    step (gradient accumulation): the same gradients to rounding, if no cell looks at a batch as a
+    whole.
+    """
     if row.readout is None:
         raise BadInput("the schedule backprop trains on a linear readout's loss: give the row one")
+    if pieces < 1:
+        raise BadInput(f"pieces should be 1 or more, and is {pieces}")
     head, algorithm = row.readout, row.algorithm
 
-    def step(index: Tensor) -> Losses:
+    def loss_of(index: Tensor) -> Tensor:
         which = torch.full((len(index),), algorithm.neutral, device=x.device)
         rows = algorithm.view(x[index], which)
         answered = []
         for station in row.stations:
-            rows = station.cell(rows)
+            if recompute:
+                rows = torch.as_tensor(checkpoint(station.cell, rows, use_reentrant=False))
+            else:
+                rows = station.cell(rows)
             answered.append(rows)
         linear = row.linear()
         assert linear is not None
-        loss = linear.task.loss(linear(linear.features(answered)), y[index])
+        return linear.task.loss(linear(linear.features(answered)), y[index])
+
+    def step(index: Tensor) -> Losses:
         optimizers = [o for station in row.everyone for o in station.optimizers.values()]
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        parts = index.chunk(pieces)
+        losses = []
+        for part in parts:
+            loss = loss_of(part)
+            if len(parts) > 1:  # means of parts, weighed, are the mean of the whole
+                loss = loss * (len(part) / len(index))
+            loss.backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach())
         for optimizer in optimizers:
             optimizer.step()
-        return {head.name: loss.detach()}
+        return {head.name: losses[0] if len(losses) == 1 else torch.stack(losses).sum()}
 
-    return iter([Stage("cells", tuple(row.everyone), step, len(row.stations), passes=1)])
+    passes = 2 if recompute else 1
+    return iter([Stage("cells", tuple(row.everyone), step, len(row.stations), passes)])
 
 
 def frozen(

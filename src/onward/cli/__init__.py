@@ -45,7 +45,7 @@ def _one_of(*names: str) -> Callable[[str], str]:
 def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """The whole command line, but for a recipe's settings (cli/settings.py), and that by verb."""
     from ..version import __version__
-    from . import tables
+    from . import bench, tables
 
     top = _Parser(
         prog="onward",
@@ -64,8 +64,8 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
         return made
 
     verb("ls", "list recipes, algorithms and data sets")
-    show = verb("show", "settings of a recipe, with types, defaults, claim and source")
-    show.add_argument("recipe", metavar="RECIPE")
+    show = verb("show", "settings of a recipe, with types, defaults, claim and source; or a run")
+    show.add_argument("recipe", metavar="RECIPE", help="or the folder of a run: what it cost")
     run = verbs.add_parser(
         "run",
         help="train a recipe into a folder (run RECIPE --help: its flags)",
@@ -114,12 +114,13 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     data.add_argument("name", metavar="NAME", nargs="?")
     data.add_argument("--data", metavar="PATH", help="verify this folder or .npz file")
     tables.add_flags(verb("table", "make the missing runs of a paper's table, and write its page"))
+    bench.add_flags(verb("bench", "what training costs beside backprop, by two protocols"))
     return top, dict(verbs.choices)
 
 
 VERBS = (
     *("ls", "show", "run", "relay", "resume", "eval", "predict", "report", "check", "data"),
-    "table",
+    *("table", "bench"),
 )
 
 

@@ -14,8 +14,16 @@ if TYPE_CHECKING:
 
 def add_flags(verb: argparse.ArgumentParser) -> None:
     """The verb's words."""
-    told = "uff, collaboration, theta, or anyone's module:attribute"
+    told = "uff, collaboration, theta, cost, or anyone's module:attribute"
     verb.add_argument("name", metavar="NAME", help=told)
+    add_shared(verb)
+    verb.add_argument(
+        "--set", metavar='"NAME VALUE"', nargs="+", help="settings for all rows that have them"
+    )
+
+
+def add_shared(verb: argparse.ArgumentParser) -> None:
+    """What says which runs are made, how, and where."""
     verb.add_argument("--seeds", metavar="0-2|0,1", default="0-2", help="of every row (0-2)")
     verb.add_argument("--only", metavar="TEXT", nargs="+", help="rows with one of these in a name")
     verb.add_argument("--jobs", metavar="N", default="1", help="runs at a time (1)")
@@ -32,21 +40,24 @@ def add_flags(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--dry", action="store_true", help="say what would be run, and what is done")
     verb.add_argument("--write", action="store_true", help="write the page from what is done")
-    verb.add_argument(
-        "--set", metavar='"NAME VALUE"', nargs="+", help="settings for all rows that have them"
-    )
 
 
 def run(given: argparse.Namespace) -> int:
     """Run what is missing, then write the page. Returns 1 where a run has failed."""
+    from ..recipes import tables
+
+    table = tables.find(given.name)
+    return make(table, given, _settings(table, given.set or []))
+
+
+def make(table: "Table", given: argparse.Namespace, more: dict[str, Any]) -> int:
+    """The missing runs of a table, as :func:`add_shared` flags say, and its page."""
     from ..plan import Machine
     from ..recipes import table_runs as runs
     from ..recipes import tables
 
-    table = tables.find(given.name)
     rows = runs.chosen(table.rows, given.only or [])
     seeds = runs.seeds(given.seeds)
-    more = _settings(table, given.set or [])
     if not given.threads.isdecimal():
         raise BadInput(f"--threads wants a number of threads, and is {given.threads!r}")
     Machine(given.device, "fp32", int(given.threads)).resolve()

@@ -32,7 +32,9 @@ def ls(given: argparse.Namespace) -> int:
 
 
 def show(given: argparse.Namespace) -> int:
-    """A recipe's claim, source and settings, and the flags of every run."""
+    """A recipe's claim, source and settings, and the flags of every run; or a run, in short."""
+    if Path(given.recipe, "record.json").exists():
+        return _show_run(Path(given.recipe))
     from .. import recipes
     from . import columns
     from .settings import describe, describe_flags
@@ -55,6 +57,23 @@ def show(given: argparse.Namespace) -> int:
         columns.table(("flag", "default", "of every run"), describe_flags(recipe), wide),
     ]
     print("\n\n".join(parts))
+    return 0
+
+
+def _show_run(folder: Path) -> int:
+    """What a run was, what came out and what it cost."""
+    from ..record import read
+    from ..report import spent
+
+    record = read(folder)
+    errors = record["test_error"] or {}
+    shown = [f"{k} {_percent(v)} %" for k, v in errors.items() if not isinstance(v, list)]
+    print(f"{folder}: {record['recipe'] or 'onward.fit()'} on {record['data']['name']}")
+    print(f"status   {record['status']}, {record['epochs']} epochs")
+    print(f"command  {record['command']}")
+    if shown:
+        print(f"error    {', '.join(shown)}{_kind(record)}, of the test set")
+    print(f"cost     {spent.line(record)}")
     return 0
 
 
@@ -343,6 +362,13 @@ def table(given: argparse.Namespace) -> int:
     return tables.run(given)
 
 
+def bench(given: argparse.Namespace) -> int:
+    """Cost beside backprop: the runs that are missing, then the page."""
+    from . import bench as benches
+
+    return benches.run(given)
+
+
 def _write_report(folder: Path, beside: list[Path] | None = None) -> Path:
     from .. import report as pages
 
@@ -352,6 +378,7 @@ def _write_report(folder: Path, beside: list[Path] | None = None) -> Path:
 def _say_result(folder: Path) -> None:
     """The last lines of a run: test errors, its controls' beside them, and where to look."""
     from ..record import read
+    from ..report import spent
     from ..report.records import companions
     from .guessing import no_better
 
@@ -368,6 +395,7 @@ def _say_result(folder: Path) -> None:
     record = read(folder)
     if record.get("part", "readout") != "readout":
         print(f"for the next site: {folder / 'latents.safetensors'}")
+    print(f"cost: {spent.line(record)}")
     print(f"report: {folder / 'report.html'}")
     for line in no_better(record):
         print(line)

@@ -26,6 +26,8 @@ class BackpropSettings:
         rate: how the learning rate goes down over the epochs
         normalise: length normalisation of every cell's input
         read: cells that the linear readout reads, counted from 0; null for all but the first
+        recompute: keep only what cells answer and run a cell again for its gradient (checkpointing)
+        pieces: parts of a batch whose gradients are summed before a step (accumulation)
         evaluate_every: epochs between two measurements of the readout
         checkpoint_every: epochs between two checkpoints
     """
@@ -42,6 +44,8 @@ class BackpropSettings:
     rate: Literal["constant", "cooldown", "cosine"] = "cosine"
     normalise: Literal["rms", "l2", "none"] = "rms"
     read: list[int] | None = None
+    recompute: bool = False
+    pieces: int = 1
     evaluate_every: int = 1
     checkpoint_every: int = 1
 
@@ -54,6 +58,7 @@ def build(s: BackpropSettings, data: "Dataset", seed: int) -> "Plan":
     from ..algorithms import Clean
     from ..cells import Dense
     from ..cells.lengths import BY_NAME as LENGTHS
+    from ..errors import BadInput
     from ..optimizers import RATE_SCHEDULES, adamw, sgd
     from ..plan import Plan, Training
     from ..readouts import LinearReadout
@@ -63,6 +68,9 @@ def build(s: BackpropSettings, data: "Dataset", seed: int) -> "Plan":
     from .limits import above_zero, at_least, zero_or_more
 
     at_least(1, cells=s.cells, width=s.width, epochs=s.epochs, batch=s.batch)
+    at_least(1, pieces=s.pieces)
+    if s.pieces > s.batch:
+        raise BadInput(f"pieces should be at most the batch of {s.batch}, and is {s.pieces}")
     at_least(1, evaluate_every=s.evaluate_every, checkpoint_every=s.checkpoint_every)
     above_zero(lr=s.lr)
     zero_or_more(momentum=s.momentum, decay=s.decay)
@@ -78,4 +86,5 @@ def build(s: BackpropSettings, data: "Dataset", seed: int) -> "Plan":
     )
     rate = RATE_SCHEDULES[s.rate]
     training = Training(s.epochs, s.batch, rate, s.evaluate_every, s.checkpoint_every)
-    return Plan(row, schedules.backprop, training)
+    schedule = partial(schedules.backprop, recompute=s.recompute, pieces=s.pieces)
+    return Plan(row, schedule, training)

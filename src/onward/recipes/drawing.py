@@ -1,4 +1,4 @@
-"""Figures of tables: one style, and the same SVG for the same records."""
+"""Figures of tables' pages: one style, and the same SVG for the same numbers."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -41,9 +41,9 @@ def drawing(width: float, height: float, count: int) -> Iterator[tuple[Any, Sequ
 
 
 def svg(figure: Any) -> bytes:
-    """A figure as SVG."""
+    """A figure as a file that changes when its numbers do, and only then."""
     buffer = io.BytesIO()
-    # Neither the day nor the version: the file changes when the numbers do.
+    # Neither the day nor the version.
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     lines = buffer.getvalue().decode().splitlines()
     return ("\n".join(line.rstrip() for line in lines) + "\n").encode()

@@ -20,7 +20,12 @@ from ..record import Record, read
 from ..report import restored
 from . import find as find_recipe
 
-MODULES = {"uff": "uff_table", "collaboration": "collab_table", "theta": "theta_table"}
+MODULES = {
+    "uff": "uff_table",
+    "collaboration": "collab_table",
+    "theta": "theta_table",
+    "cost": "cost",
+}
 """Table -> the file it is in."""
 
 Records = Mapping[str, Sequence[Record]]

@@ -196,10 +196,12 @@ def cost(runs: Runs) -> str:
     costs = [mapping(record, "cost") for _, record in runs]
     for what, key, told in (
         ("training", "train_seconds", q.seconds),
+        ("of it warm-up", "warmup_seconds", q.seconds),
         ("evaluation", "evaluation_seconds", q.seconds),
         ("speed, samples/s", "samples_per_second", q.rate),
         ("passes of the training set", "data_passes", q.count),
         ("arithmetic of all training steps", "flops", q.flops),
+        ("share of the machine's speed at such products, %", "share_of_limit", q.percent),
         ("peak memory", "peak_memory_bytes", q.memory),
         ("handed on between cells", "bytes_between_stations", q.memory),
         ("energy", "energy_joules", q.energy),

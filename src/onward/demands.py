@@ -1,0 +1,44 @@
+"""What a plan demands of its data, asked before anything is computed."""
+
+from .data import Dataset
+from .errors import BadInput
+from .plan import Plan
+from .row import Row
+
+
+def refuse_unfit(plan: Plan, data: Dataset) -> None:
+    """Raise BadInput where a plan can't learn from these data: too few, or of another kind."""
+    training = plan.training
+    if training.batch > len(data.train):
+        raise BadInput(
+            f"a batch of {training.batch} is larger than the {len(data.train)} training "
+            f"samples: take batch={len(data.train)} or less"
+        )
+    _refuse_other_targets(plan.row, data)
+    tried = plan.row.algorithm.candidates
+    if tried and tried < data.classes:
+        raise BadInput(
+            f"the algorithm knows {tried} classes, and {data.name} has {data.classes}: "
+            f"build it with classes={data.classes}"
+        )
+
+
+def _refuse_other_targets(row: Row, data: Dataset) -> None:
+    """Raise BadInput where the row is to answer another thing than the data's y says."""
+    if row.detects and (data.target, data.classes) != ("classes", 2):
+        raise BadInput(
+            f"a row that detects wants labels 0 (usual) and 1 (strange), and {data.name} has "
+            f"{data.classes} {data.target}: make one label of all classes but the strange one"
+        )
+    reads = row.readout is not None or row.algorithm.candidates
+    if reads and row.task.target != data.target:
+        raise BadInput(
+            f"{data.name} has {data.target} to predict, and this row's readout answers "
+            f"{row.task.target}: give it the task that the data want (tasks.suited)"
+        )
+    if row.algorithm.candidates and data.target != "classes":
+        raise BadInput(
+            f"{type(row.algorithm).__name__} writes class labels into its samples, and "
+            f"{data.name} has numbers to predict: take an algorithm that needs no labels "
+            "(UnsupervisedForwardForward), or Clean with the schedule backprop"
+        )
