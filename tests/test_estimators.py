@@ -1,10 +1,12 @@
 """The scikit-learn estimators: scikit-learn's own checks, and what it does not check."""
 
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris
 from sklearn.linear_model import LogisticRegression
@@ -29,13 +31,33 @@ TOGETHER = CollaborativeForwardForwardClassifier(**SMALL, lr=0.01)
 CELLS = UnsupervisedForwardForwardClassifier(**SMALL, readout_lr=0.01)
 NUMBERS = UnsupervisedForwardForwardRegressor(**SMALL)
 LATENTS = UnsupervisedForwardForwardTransformer(widths=(8, 5), epochs=2, random_state=0)
-STRANGE = UnsupervisedForwardForwardOutlierDetector(widths=(2,), epochs=8, random_state=0)
+STRANGE = UnsupervisedForwardForwardOutlierDetector(widths=(2,), epochs=4, random_state=0)
 EVERYONE = [FORWARD, TOGETHER, CELLS, NUMBERS, LATENTS, STRANGE]
 
 
-@parametrize_with_checks(EVERYONE)  # type: ignore[untyped-decorator]
+QUICK: dict[str, Any] = {"epochs": 6, "batch": 25, "random_state": 0}
+CHECKED = [
+    ForwardForwardClassifier(**QUICK, widths=(12,), lr=0.05),
+    CollaborativeForwardForwardClassifier(**QUICK, widths=(8, 8), lr=0.05),
+    UnsupervisedForwardForwardClassifier(**QUICK, widths=(12,), readout_lr=0.05),
+    UnsupervisedForwardForwardRegressor(**{**QUICK, "epochs": 15}, widths=(20,), readout_lr=0.05),
+    LATENTS,
+    STRANGE,
+]
+
+
+@parametrize_with_checks(CHECKED)  # type: ignore[untyped-decorator]
 def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
     check(estimator)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Tiny products gain nothing from a second thread, and lose much to other work beside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 IRIS = load_iris(return_X_y=True)
