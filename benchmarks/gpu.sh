@@ -1,11 +1,20 @@
 #!/usr/bin/env bash
 # Every row that waits for a GPU, each job under ten minutes and resumable.
 #   benchmarks/gpu.sh DATA OUT [JOB ...]     DATA: folder of data sets; OUT: where runs are left
-# Jobs: epoch ff-mnist bp-mnist uff-mnist uff-fashion uff-cifar10. Without names, all of them in turn.
+# Jobs: epoch ff-mnist bp-mnist, uff-DATA, theta-DATA and collab-DATA for DATA mnist, fashion and
+# cifar10, cost. Without names, all of them in turn. Thresholds that theta-DATA finds go by hand into
+# FACTORS of recipes/collab.py, before collab-DATA.
 set -euo pipefail
 data=$1; out=$2; shift 2
-jobs=("$@"); [ ${#jobs[@]} -gt 0 ] || jobs=(epoch ff-mnist bp-mnist uff-mnist uff-fashion uff-cifar10)
+jobs=("$@"); [ ${#jobs[@]} -gt 0 ] || jobs=(epoch ff-mnist bp-mnist {uff,theta,collab}-{mnist,fashion,cifar10} cost)
 onward() { python3 -m onward "$@"; }
+
+# Small steps leave a GPU idle most of the time: many runs at once fill it. What is stopped here
+# after nine minutes goes on where it was, when the same job is called again.
+nine_minutes() {
+  timeout --signal=INT 540 python3 -m onward "$@" --jobs 12 --device cuda --out "$out/table" --results "$out/results" \
+    || [ $? -eq 130 ] || [ $? -eq 124 ]
+}
 
 for job in "${jobs[@]}"; do
   echo "== $job"
@@ -20,11 +29,10 @@ for job in "${jobs[@]}"; do
         if [ -e "$run/record.json" ]; then onward resume "$run" --data "$data/mnist" || true
         else onward run "$job" --seed "$seed" --device cuda --data "$data/mnist" --out "$run" --threads 4; fi
       done ;;
-    uff-*)
-      # Small steps leave a GPU idle most of the time: many runs at once fill it. What is stopped
-      # here after nine minutes goes on where it was, when the same job is called again.
-      timeout --signal=INT 540 python3 -m onward table uff --only "${job#uff-}" --seeds 0-2 --jobs 12 --device cuda \
-        --data "$data" --out "$out/table" --results "$out/results" || [ $? -eq 130 ] || [ $? -eq 124 ] ;;
+    uff-*) nine_minutes table uff --only "${job#uff-}" --seeds 0-2 --data "$data" ;;
+    theta-*) nine_minutes table theta --only "$job" --seeds 0 --data "$data" ;;
+    collab-*) nine_minutes table collaboration --only "$job" --seeds 0-2 --data "$data" ;;
+    cost) nine_minutes bench cost --seeds 0-2 --data "$data/mnist" ;;
     *) echo "no job $job" >&2; exit 2 ;;
   esac
 done

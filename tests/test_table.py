@@ -404,6 +404,13 @@ def test_runs_are_made_once_copied_and_told(here: Path) -> None:
     assert (here / "results" / "tiny.md").exists()
 
 
+def test_without_records_there_is_no_page(here: Path) -> None:
+    done = onward("table", "my_tables:table", "--write")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == "no record of this table lies in results: no page is written\n"
+    assert not (here / "results").exists()
+
+
 def test_a_run_that_fails_stops_no_other(here: Path) -> None:
     done = onward("table", "my_tables:broken", "--seeds", "0", "--only", "bad", "local")
     assert done.code == 1

@@ -74,6 +74,9 @@ def make(table: "Table", given: argparse.Namespace, more: dict[str, Any]) -> int
         except KeyboardInterrupt:
             print("onward: stopped; the same command goes on", file=sys.stderr)
             return 130
+    if given.write and not tables.gather(table, given.results):
+        print(f"no record of this table lies in {given.results}: no page is written")
+        return 0
     print(tables.write(table, given.results, given.out))
     for job, why in failed:
         print(f"onward: {job.name} failed: {why}", file=sys.stderr)
