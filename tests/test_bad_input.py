@@ -35,7 +35,7 @@ YAML = {
 WORDS: list[tuple[str, str]] = [
     # Names
     ("rnu ff-digits", "there is no verb 'rnu': did you mean 'run'?"),
-    ("zebra", "there is no verb 'zebra': choose from check, data, eval"),
+    ("zebra", "there is no verb 'zebra': choose from bench, check, data"),
     ("", "the following arguments are required: VERB (see `onward --help`)"),
     ("--vresion", "the following arguments are required: VERB"),
     ("run ff-mnits", "there is no recipe 'ff-mnits': did you mean 'ff-mnist'?"),

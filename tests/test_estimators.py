@@ -224,3 +224,11 @@ def test_refused_by_name(estimator: Any, wrong: dict[str, Any], said: str) -> No
     X, y = IRIS
     with pytest.raises(onward.BadInput, match=said):
         clone(estimator).set_params(**wrong).fit(X, y)
+
+
+@pytest.mark.parametrize("standardise", [True, False])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_numbers_beyond_single_precision_are_refused(standardise: bool) -> None:
+    X, y = IRIS
+    with pytest.raises(onward.BadInput, match="within single precision"):
+        clone(CELLS).set_params(standardise=standardise).fit(X * 1e300, y)

@@ -1,6 +1,7 @@
 """Cells trained at sites of their own, with nothing but a file of latents between them."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -263,3 +264,18 @@ def test_samples_that_stay_at_the_first_site(tmp_path: Path) -> None:
     assert onward(*words, "--tied", "false", "--out", tmp_path / "a").code == 0
     done = onward("relay", file(tmp_path / "a"), "--out", tmp_path / "b")
     assert (done.code, "target=own" in done.err) == (2, True)
+
+
+def test_the_recorded_commands_do_it_again(
+    row: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for site, name in zip(row, NAMES, strict=True):
+        words = shlex.split(record.read(site)["command"])
+        assert words[0] == "onward"
+        done = onward(*words[1:])
+        assert done.code == 0, done.err
+        wanted, came = learned(site, name), learned(tmp_path / site.name, name)
+        assert all(torch.equal(wanted[key], came[key]) for key in wanted)
+        assert ("test error" in done.out) == (name == "readout")
+        assert f"uff-dae-mnist, {name} on synthetic" in done.out

@@ -60,6 +60,8 @@ def _innermost(error: Exception) -> tuple[str, str, int] | None:
     own = {name.partition(":")[0].partition(".")[0] for name in asked}  # it may be installed
     for frame, line in reversed(list(walk_tb(error.__traceback__))):
         file = os.path.abspath(frame.f_code.co_filename)
+        if frame.f_code.co_name == "__torch_dispatch__":  # torch's own call, under our counter
+            continue
         if file.startswith(OURS):
             return "ours", file, line
         package = str(frame.f_globals.get("__name__")).partition(".")[0]

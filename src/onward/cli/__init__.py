@@ -194,7 +194,8 @@ def _given(words: list[str]) -> argparse.Namespace:
     flags = [flag for action in own for flag in action.option_strings if len(flag) > 2]
     if extra[0].startswith("-"):
         came = extra[0].partition("=")[0]
-        raise BadInput(f"`onward {given.verb}` has no flag {came}: {nearest(came, flags)}")
+        known = nearest(came, flags) if flags != ["--help"] else "it takes none"
+        raise BadInput(f"`onward {given.verb}` has no flag {came}: {known}")
     raise BadInput(f"`onward {given.verb}` has no place for {extra[0]!r} (see --help)")
 
 

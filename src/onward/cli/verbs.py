@@ -36,6 +36,12 @@ def show(given: argparse.Namespace) -> int:
     if Path(given.recipe, "record.json").exists():
         return _show_run(Path(given.recipe))
     from .. import recipes
+
+    if given.recipe not in recipes.NAMES and os.sep in given.recipe:
+        raise BadInput(
+            f"{given.recipe} is neither a recipe nor a run's folder, which holds record.json: "
+            "`onward ls` lists the recipes"
+        )
     from . import columns
     from .settings import describe, describe_flags
 
@@ -388,10 +394,12 @@ def _say_result(folder: Path) -> None:
         errors = record["test_error"] or {}
         shown = [f"{k} {_percent(v)} %" for k, v in errors.items() if not isinstance(v, list)]
         seconds = record["cost"]["train_seconds"]
-        name = f"{record['recipe']} on {record['data']['name']}"
+        part = f", {record['part']}" if "part" in record else ""
+        name = f"{record['recipe']}{part} on {record['data']['name']}"
         name += "" if place == folder else f", {place.name}"
         said = ", ".join(shown) + _kind(record)
-        print(f"{name:<36} test error  {said:<34} {seconds:.1f} s of training")
+        told = f"test error  {said:<34}" if shown else ""
+        print(f"{name:<36} {told} {seconds:.1f} s of training")
     record = read(folder)
     if record.get("part", "readout") != "readout":
         print(f"for the next site: {folder / 'latents.safetensors'}")

@@ -213,7 +213,14 @@ class LocalEstimator(BaseEstimator, ABC):
     def _scaled(self, X: Any) -> Tensor:
         """[N, D] float32, standardised where asked."""
         values = X if self.scaler_ is None else self.scaler_.transform(X)
-        return torch.from_numpy(np.asarray(values, dtype=np.float32))
+        with np.errstate(over="ignore"):
+            single = np.asarray(values, dtype=np.float32)
+        if not np.isfinite(single).all():
+            raise BadInput(
+                f"features should be within single precision, +-3e38, and reach "
+                f"{np.abs(X).max():.3g}: scale them first"
+            )
+        return torch.from_numpy(single)
 
     def _machine(self) -> Machine:
         return Machine(self.device)

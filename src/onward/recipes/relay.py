@@ -175,7 +175,7 @@ def _site(files: Sequence[Latents], data_path: str | None, own: str | None) -> _
         raise BadInput("--data is for the first cell and for the readout: leave it out")
     tensors = files[0].tensors
     splits = [Split(x, torch.zeros(len(x), dtype=torch.long)) for x in tensors.values()]
-    name = f"{about['data']['name']}, cell-{number - 1}"
+    name = f"{about['data']['name']}, latents of cell-{number - 1}"
     dataset = Dataset(name, splits[0], splits[1], splits[2], 1, (), "latents")
     return _cell_site(recipe, settings, about["seed"], number, dataset, about)
 
@@ -272,7 +272,7 @@ def _train(
         recipe=about["recipe"],
         claim=recipe.claim,
         source=recipe.source,
-        command=_command(site, recipe, machine, local),
+        command=_command(site, recipe, machine, local, out),
     )
     record["part"] = site.name
     run = Run(site.plan, site.dataset, machine, record, out, progress)
@@ -284,13 +284,18 @@ def _train(
     return run.record
 
 
-def _command(site: _Site, recipe: Recipe, machine: Machine, local: dict[str, Any]) -> str:
+def _command(
+    site: _Site, recipe: Recipe, machine: Machine, local: dict[str, Any], out: Path
+) -> str:
+    """What anyone could type in the folder that holds the sites' folders."""
     if site.part == 0:
         settings = running.settings_of(recipe, site.about["settings"], "the settings")
         words = running.command(recipe, site.about["recipe"], settings, site.about["seed"], machine)
-        return words.replace("onward run", "onward relay", 1)
+        return words.replace("onward run", "onward relay", 1) + f" --out {shlex.quote(out.name)}"
     files = [Path(path) for path in local["latents"]]
-    return shlex.join(["onward", "relay", *(f"{file.parent.name}/{file.name}" for file in files)])
+    typed = ["onward", "relay", *(f"{file.parent.name}/{file.name}" for file in files)]
+    typed += ["--threads", str(machine.threads)] if machine.threads else []
+    return shlex.join([*typed, "--out", out.name])
 
 
 def _hand_on(site: _Site, folder: Path) -> None:

@@ -147,7 +147,7 @@ def plan(jobs: Sequence[Job], how: How) -> str:
         lines.append(f"{STATES[job.state]:<22} {job.name:<36} {told}".rstrip())
     counts = {state: sum(job.state == state for job in jobs) for state in STATES}
     summary = ", ".join(f"{n} {STATES[state]}" for state, n in counts.items() if n)
-    return "\n".join([*lines, f"{len(jobs)} runs: {summary}"])
+    return "\n".join([*lines, f"{len(jobs)} run{'' if len(jobs) == 1 else 's'}: {summary}"])
 
 
 def run(

@@ -15,7 +15,7 @@ def line(record: Record) -> str:
     parts[0] += f" ({warm:.1f} s of it warm-up)" if spent and warm else ""
     told: dict[str, Callable[[float], str]] = {
         "samples_per_second": lambda v: f"{q.rate(v)} samples/s",
-        "data_passes": lambda v: f"{v:.4g} passes",
+        "data_passes": lambda v: f"{v:.4g} pass{'' if v == 1 else 'es'}",
         "flops": q.flops,
         "share_of_limit": lambda v: f"{100 * v:.0f} % of this machine's speed at such products",
         "peak_memory_bytes": lambda v: f"peak memory {q.memory(v)}",
