@@ -102,7 +102,7 @@ def test_a_pickled_model_goes_on(estimator: Any) -> None:
 @pytest.mark.parametrize("estimator", [FORWARD, CELLS, NUMBERS])
 def test_learning_in_parts(estimator: Any) -> None:
     X, y = IRIS
-    model = clone(estimator)
+    model = clone(estimator).set_params(early_stopping=True)  # of which a part knows nothing
     more = {} if estimator is NUMBERS else {"classes": [0, 1, 2]}
     rng = np.random.default_rng(0)
     for _ in range(15):

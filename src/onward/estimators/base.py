@@ -85,13 +85,10 @@ class LocalEstimator(BaseEstimator, ABC):
 
     # Learning.
 
-    def _begin(self, X: Any, y: NDArray[Any], *, reset: bool) -> None:
+    def _begin(self, X: Any, y: NDArray[Any]) -> None:
         """A fresh row for samples X [N, D], validated, and targets y [N]."""
         _check(self)
-        if reset:
-            self.scaler_ = StandardScaler() if self.standardise else None
-            if self.scaler_ is not None:
-                self.scaler_.fit(X)
+        self.scaler_ = StandardScaler().fit(X) if self.standardise else None
         self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
         self.n_iter_ = 0
         self.loss_curves_: dict[str, list[float]] = {}
@@ -101,9 +98,10 @@ class LocalEstimator(BaseEstimator, ABC):
             station.cell.to(self._place())
         self.row_ = row
 
-    def _learn(self, X: Any, y: NDArray[Any], epochs: int, *, rate: str) -> None:
-        """``epochs`` more of every stage, on X [N, D], y [N]."""
-        held = self._held_out(y)
+    def _learn(self, X: Any, y: NDArray[Any], *, part: bool = False) -> None:
+        """``epochs`` more of every stage, on X [N, D], y [N]; one, at the full rate, on a part."""
+        epochs, rate = (1, "constant") if part else (self.epochs, self.rate)
+        held = None if part else self._held_out(y)
         place = self._place()
         x_all, y_all = self._scaled(X).to(place), torch.as_tensor(y).to(place)
         x, goal = (x_all, y_all) if held is None else (x_all[held[0]], y_all[held[0]])

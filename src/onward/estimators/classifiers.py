@@ -40,12 +40,13 @@ class Classifier(ClassifierMixin, PredictingEstimator, ABC):
         X, y = validate_data(self, X, y, dtype="numeric", reset=not goes_on)
         check_classification_targets(y)
         if goes_on:
-            return self._go_on(X, y, self.epochs, self.rate)
+            self._learn(X, self._numbers(y))
+            return self
         self.classes_ = np.unique(y)
         self._refuse_one_class()
         number = np.searchsorted(self.classes_, y)
-        self._begin(X, number, reset=True)
-        self._learn(X, number, self.epochs, rate=self.rate)
+        self._begin(X, number)
+        self._learn(X, number)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
@@ -54,7 +55,8 @@ class Classifier(ClassifierMixin, PredictingEstimator, ABC):
             X, y = validate_data(self, X, y, dtype="numeric", reset=False)
             if self.scaler_ is not None:
                 self.scaler_.partial_fit(X)
-            return self._go_on(X, y, 1, "constant")
+            self._learn(X, self._numbers(y), part=True)
+            return self
         if classes is None:
             raise BadInput("classes should name all classes at the first call of partial_fit")
         X, y = validate_data(self, X, y, dtype="numeric")
@@ -62,8 +64,8 @@ class Classifier(ClassifierMixin, PredictingEstimator, ABC):
         self.classes_ = np.unique(classes)
         self._refuse_one_class()
         number = self._numbers(y)
-        self._begin(X, number, reset=True)
-        self._learn(X, number, 1, rate="constant")
+        self._begin(X, number)
+        self._learn(X, number, part=True)
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -91,10 +93,6 @@ class Classifier(ClassifierMixin, PredictingEstimator, ABC):
     def _judge(self, x: Tensor, y: Tensor) -> float:
         """Accuracy."""
         return float((self._logits(x.double()).argmax(1) == y.cpu()).double().mean())
-
-    def _go_on(self, X: Any, y: Any, epochs: int, rate: str) -> Self:
-        self._learn(X, self._numbers(y), epochs, rate=rate)
-        return self
 
     def _numbers(self, y: Any) -> NDArray[np.int64]:
         unknown = np.setdiff1d(y, self.classes_)

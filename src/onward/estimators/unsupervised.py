@@ -100,8 +100,8 @@ class UnsupervisedForwardForwardRegressor(
         X, y = validate_data(self, X, y, dtype="numeric", y_numeric=True, reset=not goes_on)
         numbers = np.asarray(y, dtype=np.float32)
         if not goes_on:
-            self._begin(X, numbers, reset=True)
-        self._learn(X, numbers, self.epochs, rate=self.rate)
+            self._begin(X, numbers)
+        self._learn(X, numbers)
         return self
 
     def partial_fit(self, X: Any, y: Any) -> Self:
@@ -110,10 +110,10 @@ class UnsupervisedForwardForwardRegressor(
         X, y = validate_data(self, X, y, dtype="numeric", y_numeric=True, reset=first)
         numbers = np.asarray(y, dtype=np.float32)
         if first:
-            self._begin(X, numbers, reset=True)
+            self._begin(X, numbers)
         elif self.scaler_ is not None:
             self.scaler_.partial_fit(X)
-        self._learn(X, numbers, 1, rate="constant")
+        self._learn(X, numbers, part=True)
         return self
 
     def predict(self, X: Any) -> Floats:
@@ -266,14 +266,14 @@ def _cells_alone(estimator: UnsupervisedEstimator, x: Tensor) -> Row:
 def _fit_cells(estimator: UnsupervisedEstimator, X: Any, goes_on: bool) -> None:
     nothing = np.zeros(len(X), dtype=np.int64)
     if not goes_on:
-        estimator._begin(X, nothing, reset=True)
-    estimator._learn(X, nothing, estimator.epochs, rate=estimator.rate)
+        estimator._begin(X, nothing)
+    estimator._learn(X, nothing)
 
 
 def _fit_one_epoch(estimator: UnsupervisedEstimator, X: Any) -> None:
     nothing = np.zeros(len(X), dtype=np.int64)
     if not hasattr(estimator, "row_"):
-        estimator._begin(X, nothing, reset=True)
+        estimator._begin(X, nothing)
     elif estimator.scaler_ is not None:
         estimator.scaler_.partial_fit(X)
-    estimator._learn(X, nothing, 1, rate="constant")
+    estimator._learn(X, nothing, part=True)
