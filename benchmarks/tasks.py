@@ -64,7 +64,8 @@ def main() -> None:
             name = {"tabular": "uff-tabular-cancer", "regression": "uff-regression-diabetes"}
             page += beside(find(name[table]), given, machine)
     where = meter.machine(torch.device("cpu"), machine.precision, machine.fast)
-    words = ["PATH" if word == given.data else word for word in sys.argv[1:]]
+    places = {given.data: "PATH", str(given.write): "results/tasks.md"}
+    words = [places.get(word, word) for word in sys.argv[1:]]
     page.append(
         f"\n`python benchmarks/tasks.py {shlex.join(words)}`; commit {meter.commit()['id']}; "
         f"{where['processor']}, {where['threads']} thread; "
