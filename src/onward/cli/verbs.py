@@ -11,6 +11,7 @@ from typing import Any
 from .. import named
 from ..errors import BadInput
 from . import TRACEBACK
+from .outcome import kind, percent, say_result, show_run
 
 
 def ls(given: argparse.Namespace) -> int:
@@ -34,7 +35,7 @@ def ls(given: argparse.Namespace) -> int:
 def show(given: argparse.Namespace) -> int:
     """A recipe's claim, source and settings, and the flags of every run; or a run, in short."""
     if Path(given.recipe, "record.json").exists():
-        return _show_run(Path(given.recipe))
+        return show_run(Path(given.recipe))
     from .. import recipes
 
     if given.recipe not in recipes.NAMES and os.sep in given.recipe:
@@ -63,23 +64,6 @@ def show(given: argparse.Namespace) -> int:
         columns.table(("flag", "default", "of every run"), describe_flags(recipe), wide),
     ]
     print("\n\n".join(parts))
-    return 0
-
-
-def _show_run(folder: Path) -> int:
-    """What a run was, what came out and what it cost."""
-    from ..record import read
-    from ..report import spent
-
-    record = read(folder)
-    errors = record["test_error"] or {}
-    shown = [f"{k} {_percent(v)} %" for k, v in errors.items() if not isinstance(v, list)]
-    print(f"{folder}: {record['recipe'] or 'onward.fit()'} on {record['data']['name']}")
-    print(f"status   {record['status']}, {record['epochs']} epochs")
-    print(f"command  {record['command']}")
-    if shown:
-        print(f"error    {', '.join(shown)}{_kind(record)}, of the test set")
-    print(f"cost     {spent.line(record)}")
     return 0
 
 
@@ -254,7 +238,7 @@ def _see_through(
     except Interrupted as error:
         print(f"onward: {error}; go on with: onward resume {folder}", file=sys.stderr)
         return 130
-    _say_result(folder)
+    say_result(folder)
     return 0
 
 
@@ -277,15 +261,15 @@ def eval(given: argparse.Namespace) -> int:
             f"the run was trained on samples {wanted} of {about['classes']} "
             f"classes, and {dataset.name} has {came} of {dataset.classes}: name other --data"
         )
-    kind = _kind(opened.record)
+    measure = kind(opened.record)
     found = evaluate.errors(opened.plan.row, dataset.test.x, dataset.test.y)
     print(f"{dataset.name}, {len(dataset.test):,} test samples, {opened.place}")
     for name, value in found.items():
         if isinstance(value, list):
             for cell, error in zip(opened.record["cells"], value, strict=True):
-                print(f"  {cell['name']:<10} alone  {_percent(error):>6} % error{kind}")
+                print(f"  {cell['name']:<10} alone  {percent(error):>6} % error{measure}")
         else:
-            print(f"  {name:<17} {_percent(value):>6} % error{kind}")
+            print(f"  {name:<17} {percent(value):>6} % error{measure}")
     return 0
 
 
@@ -379,40 +363,3 @@ def _write_report(folder: Path, beside: list[Path] | None = None) -> Path:
     from .. import report as pages
 
     return pages.write(folder, beside or [])
-
-
-def _say_result(folder: Path) -> None:
-    """The last lines of a run: test errors, its controls' beside them, and where to look."""
-    from ..record import read
-    from ..report import spent
-    from ..report.records import companions
-    from .guessing import no_better
-
-    print()
-    for place in (folder, *companions(folder)):
-        record = read(place)
-        errors = record["test_error"] or {}
-        shown = [f"{k} {_percent(v)} %" for k, v in errors.items() if not isinstance(v, list)]
-        seconds = record["cost"]["train_seconds"]
-        part = f", {record['part']}" if "part" in record else ""
-        name = f"{record['recipe']}{part} on {record['data']['name']}"
-        name += "" if place == folder else f", {place.name}"
-        said = ", ".join(shown) + _kind(record)
-        told = f"test error  {said:<34}" if shown else ""
-        print(f"{name:<36} {told} {seconds:.1f} s of training")
-    record = read(folder)
-    if record.get("part", "readout") != "readout":
-        print(f"for the next site: {folder / 'latents.safetensors'}")
-    print(f"cost: {spent.line(record)}")
-    print(f"report: {folder / 'report.html'}")
-    for line in no_better(record):
-        print(line)
-
-
-def _percent(error: float | None) -> str:
-    return "none" if error is None else f"{100 * error:.2f}"
-
-
-def _kind(record: dict[str, Any]) -> str:
-    """What the errors of a run are, where it is not the share of wrong answers."""
-    return f" ({record['measure']})" if "measure" in record else ""

@@ -146,6 +146,7 @@ class LocalEstimator(BaseEstimator, ABC):
             told = ", ".join(f"{name} {value:.4g}" for name, value in means.items())
             if stops:
                 assert judged is not None
+                assert isinstance(self, PredictingEstimator)
                 score = self._judge(*judged)
                 self.validation_scores_.append(score)
                 told += f"; validation score {score:.4f}"
@@ -160,10 +161,6 @@ class LocalEstimator(BaseEstimator, ABC):
             for station, state in zip(self.row_.everyone, kept, strict=True):
                 station.cell.load_state_dict(state)
         return epoch
-
-    def _judge(self, x: Tensor, y: Tensor) -> float:
-        """The score to stop by, larger is better.  x [N, D], y [N]."""
-        raise NotImplementedError
 
     def _refuse_divergence(self, means: dict[str, float]) -> None:
         lost = [name for name, value in means.items() if not np.isfinite(value)]
@@ -265,6 +262,10 @@ class PredictingEstimator(LocalEstimator, ABC):
 
     def _patience(self) -> tuple[int, float]:
         return self.n_iter_no_change, self.tol
+
+    @abstractmethod
+    def _judge(self, x: Tensor, y: Tensor) -> float:
+        """The score to stop by, larger is better.  x [N, D], y [N]."""
 
 
 def _states(row: Row) -> list[dict[str, Any]]:
