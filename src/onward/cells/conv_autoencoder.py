@@ -16,7 +16,7 @@ from math import prod
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import interpolate, max_pool2d
+from torch.nn.functional import max_pool2d
 
 from ..errors import BadInput
 from .lengths import Normalise, layer_norm
@@ -31,6 +31,7 @@ from .reconstruction import (
     uniform_,
 )
 from .sparsity import Sparsity
+from .upsampling import convolve_enlarged
 
 
 class ConvAutoEncoder(nn.Module):
@@ -142,7 +143,7 @@ class ConvAutoEncoder(nn.Module):
         return max_pool2d(maps, self.pool) if self.pool > 1 else maps
 
     def _answer(self, z: Tensor) -> Tensor:
-        return torch.as_tensor(self.decoder(interpolate(z, size=self.restores[1:])))
+        return convolve_enlarged(z, self.decoder.weight, self.decoder.bias, list(self.restores[1:]))
 
 
 def image_shape(shape: Sequence[int], pool: int = 1) -> tuple[int, int, int]:
