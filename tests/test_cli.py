@@ -290,6 +290,17 @@ def test_show_fits_and_tells_every_flag(name: str, monkeypatch: pytest.MonkeyPat
     assert listed == {f"--{flag}" for flag in own}
 
 
+def test_a_run_that_loses_to_its_controls_says_so(tmp_path: Path) -> None:
+    # A few units, three epochs: raw pixels are easier to read.
+    words = ["--dataset", "digits", "--epochs", "3", "--widths", "20,10", "--threads", "1"]
+    done = onward("run", "uff-ae-mnist", *words, "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+    made, raw = record.read(tmp_path / "run"), record.read(tmp_path / "run" / "raw")
+    assert made["settings"]["widths"] == [20, 10]
+    error, other = (f"{100 * r['test_error']['linear']:.2f} %" for r in (made, raw))
+    assert f"linear: not below its control raw, {error} against {other}" in done.out
+
+
 def test_a_run_leaves_its_folder(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
     assert names == {"record.json", "checkpoint", "report.html", "twin"}

@@ -1,5 +1,6 @@
-"""Whether a run has learned anything: its test errors beside those of a constant answer."""
+"""Whether a run has learned anything: its errors beside a constant answer's and its controls'."""
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -31,6 +32,39 @@ def no_better(record: dict[str, Any]) -> list[str]:
                 f"{100 * guess:.2f} % wrong)"
             )
     return [*found, f"try {_advice(record)}"] if found else []
+
+
+def not_below(record: dict[str, Any], controls: Mapping[str, dict[str, Any]]) -> list[str]:
+    """Lines for readouts whose test error is not below that of a control, beyond sampling noise.
+
+    The difference of two errors p and q on n samples has a standard error of at most
+    sqrt((p (1 - p) + q (1 - q)) / n): below is below by two of these. Seeds have their own spread,
+    which one run can't know.
+
+    >>> run = {"test_error": {"linear": 0.05}, "data": {"test": 10000}}
+    >>> not_below(run, {"frozen": {"test_error": {"linear": 0.04}}})
+    ['linear: not below its control frozen, 5.00 % against 4.00 %: here learning has not helped']
+    >>> not_below(run, {"raw": {"test_error": {"linear": 0.0504}}})
+    ['linear: within sampling noise of its control raw, 5.00 % against 5.04 %']
+    >>> not_below(run, {"raw": {"test_error": {"linear": 0.08}}})
+    []
+    """
+    if "measure" in record:
+        return []
+    found = []
+    for name, error in (record["test_error"] or {}).items():
+        for control, beside in controls.items():
+            other = (beside["test_error"] or {}).get(name)
+            if not isinstance(error, float) or not isinstance(other, float):
+                continue
+            variance = error * (1 - error) + other * (1 - other)
+            spread = (variance / max(record["data"]["test"], 1)) ** 0.5
+            told = f"control {control}, {100 * error:.2f} % against {100 * other:.2f} %"
+            if error >= other:
+                found.append(f"{name}: not below its {told}: here learning has not helped")
+            elif error > other - 2 * spread:
+                found.append(f"{name}: within sampling noise of its {told}")
+    return found
 
 
 def _advice(record: dict[str, Any]) -> str:

@@ -25,11 +25,11 @@ def say_result(folder: Path) -> None:
     from ..record import read
     from ..report import spent
     from ..report.records import companions
-    from .guessing import no_better
+    from .guessing import no_better, not_below
 
     print()
-    for place in (folder, *companions(folder)):
-        record = read(place)
+    beside = {place: read(place) for place in companions(folder)}
+    for place, record in {folder: read(folder), **beside}.items():
         shown = _errors(record)
         seconds = record["cost"]["train_seconds"]
         part = f", {record['part']}" if "part" in record else ""
@@ -43,7 +43,8 @@ def say_result(folder: Path) -> None:
         print(f"for the next site: {folder / 'latents.safetensors'}")
     print(f"cost: {spent.line(record)}")
     print(f"report: {folder / 'report.html'}")
-    for line in no_better(record):
+    controls = {place.name: its for place, its in beside.items() if place.name != "twin"}
+    for line in no_better(record) or not_below(record, controls):
         print(line)
 
 

@@ -69,7 +69,7 @@ def parse(recipe: Recipe, name: str, words: Sequence[str]) -> tuple[Any, Namespa
     kinds = _kinds(recipe, name)
     flags = _flags(words, [*kinds, "config", "print_config"], name)
     files = [(flag, value) for flag, value in flags if flag == "config"]
-    rest = [(flag, value) for flag, value in flags if flag != "config"]
+    rest = [(flag, _listed(kinds[flag], value)) for flag, value in flags if flag != "config"]
     from_files = [pair for _, value in files for pair in _file(value, list(kinds), name)]
     try:
         # Files first, so that flags win wherever they stand.
@@ -161,6 +161,17 @@ def _flags(words: Sequence[str], valid: list[str], recipe: str) -> list[tuple[st
     return found
 
 
+def _listed(kind: Any, value: str | None) -> str | None:
+    """A value as its type is written: the brackets of a list may be left out.
+
+    >>> _listed(list[int], "500,200"), _listed(list[int] | None, "null"), _listed(int, "500")
+    ('[500,200]', 'null', '500')
+    """
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    bare = value is not None and re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", value)
+    return f"[{value}]" if bare and any(get_origin(k) is list for k in kinds) else value
+
+
 def _word(flag: str, value: str | None) -> str:
     return f"--{flag}" if value is None else f"--{flag}={value}"
 
@@ -230,11 +241,11 @@ def _in_words(kind: Any) -> str:
     """A type in a sentence.
 
     >>> _in_words(int), _in_words(float | None), _in_words(list[int] | None)
-    ('a whole number', 'a number or null', 'a list like [1, 2] or null')
+    ('a whole number', 'a number or null', 'a list like 1,2 or null')
     """
     if get_origin(kind) in (Union, UnionType):
         return " or ".join(_in_words(inner) for inner in get_args(kind))
     if get_origin(kind) is list:
-        return "a list like [1, 2]"
+        return "a list like 1,2"
     known = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
     return known.get(kind, _type(kind))

@@ -309,8 +309,8 @@ def chosen(rows: Sequence[Row], only: Sequence[str]) -> list[Row]:
     for text in only:
         if not any(text in row.name for row in rows):
             raise BadInput(
-                f"--only {text}: no row has that in its name; there are "
-                + ", ".join(row.name for row in rows)
+                f"--only {text}: no row has that in its name ({len(rows)} rows, of "
+                f"{', '.join(sorted({row.recipe for row in rows}))}; all with --dry)"
             )
     return [row for row in rows if not only or any(text in row.name for text in only)]
 
