@@ -66,7 +66,7 @@ FORWARD_FORWARD: dict[str, tuple[str, Any]] = {
     "gamma": ("none | earlier | all", "none"),
     "scale": ("float", 1.0),
     "coupling": ("fixed | learned", "fixed"),
-    "objective": ("logistic | entropy", "logistic"),
+    "objective": ("logistic | symba | swish | entropy", "logistic"),
     "negatives": ("hard | wrong", "hard"),
     "label": ("first | appended", "first"),
     "label_value": ("float", 1.0),

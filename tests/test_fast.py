@@ -20,6 +20,7 @@ from torch.optim import SGD
 
 from onward import (
     BadInput,
+    Collaborative,
     Dense,
     ForwardForward,
     adamw,
@@ -30,6 +31,7 @@ from onward import (
     generator,
     goodness,
     labels,
+    objectives,
     readouts,
     record,
     sgd,
@@ -161,6 +163,11 @@ def test_equals_autograd(name: str, normalise: str, peers: float) -> None:
 CASES: dict[str, Callable[[], Row]] = {
     "theta and temperature": lambda: row_of(FF(theta=3.0, temperature=0.5)),
     "a soft temperature": lambda: row_of(FF(temperature=7.0), peers=0.1),
+    "symba": lambda: row_of(FF(loss=objectives.symba, temperature=5.0), peers=0.03),
+    "swish": lambda: row_of(FF(loss=objectives.swish, temperature=5.0), peers=0.03),
+    "swish, told of all": lambda: row_of(
+        Collaborative(CLASSES, loss=objectives.swish, temperature=0.5)
+    ),
     "a loud label": lambda: row_of(FF(label_value=5.0, writer=labels.appended)),
     "no label to be seen": lambda: row_of(FF(label_value=0.0)),
     "no readout": lambda: row_of(FF(negatives=wrong_label), readout=None),

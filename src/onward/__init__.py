@@ -76,7 +76,16 @@ _WHERE = {
     "tasks": ("Classify", "Regress", "Task"),
     "train": ("Trained", "fit"),
 }
-_MODULES = ("check", "goodness", "labels", "negatives", "readouts", "report", "schedules")
+_MODULES = (
+    "check",
+    "goodness",
+    "labels",
+    "negatives",
+    "objectives",
+    "readouts",
+    "report",
+    "schedules",
+)
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
 
 __all__ = ["__version__", *sorted(_HOME)]  # the names of _HOME are strings

@@ -9,7 +9,7 @@ of them, which is gone over anyway:
     g     = a sum_j h_j^p                ``goodness.power``; p = 2, 1
     u     = +-(g + gamma - theta) / T    minus on positives; L = mean softplus(u)
                                          gamma [R], what a cell hears of the others, or none
-    c     = dL/dg = +-sigmoid(u) / (R T)
+    c     = dL/dg = +-sigmoid(u) / (R T)         of the logistic; others have theirs (objectives.py)
     d     = dL/dz = c a p h^(p-1) [h>0]  and on positives + lambda push / N, the peer term, which is
                                          the same number for every row of a unit
     dL/dW = (s d)^T x                    one product [F, R] x [R, D];  dL/db = (s d)^T (1/s)
@@ -25,7 +25,6 @@ R = rows of all streams (the first half positives), N = R / 2, D = inputs, F = u
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 from torch.optim import AdamW, Optimizer
 
 from .algorithms import Collaborative, ForwardForward
@@ -33,6 +32,7 @@ from .cells import Dense, PeerNorm
 from .cells.lengths import TINY, Normalise, l2, rms, unchanged
 from .goodness import power
 from .local import Algorithm, Station
+from .objectives import SLOPES
 from .optimizers import DecoupledSGD
 
 
@@ -86,7 +86,8 @@ def closed_loss(algorithm: Algorithm) -> bool:
     if not closed_family(algorithm):
         return False
     assert isinstance(algorithm, ForwardForward)
-    return power(algorithm.goodness, 1) is not None
+    known = any(algorithm.loss is objective for objective in SLOPES)
+    return known and power(algorithm.goodness, 1) is not None
 
 
 def closed_family(algorithm: Algorithm) -> bool:
@@ -237,15 +238,14 @@ class ClosedCell:
 
     def _slope(self, s: Tensor, z: Tensor, h: Tensor, norm: Tensor, hint: Tensor | None) -> Tensor:
         """The loss; the drive z becomes s d."""
-        rows, half = len(h), len(h) // 2
-        theta, temperature = self.algorithm.threshold(h), self.algorithm.temperature
+        half = len(h) // 2
+        algorithm = self.algorithm
         g, gamma = self.goodness(h, norm), self._offset(hint)
-        u = ((g if gamma is None else g + gamma) - theta) / temperature
-        u[:half].neg_()
-        loss = softplus(u).mean()
-        c = torch.sigmoid(u).masked_fill_(u > 20, 1.0)  # torch's softplus is straight from 20 on
-        c.mul_(self.factor * self.power / (rows * temperature)).mul_(s)
-        c[:half].neg_()
+        judged = g if gamma is None else g + gamma
+        slope = SLOPES[algorithm.loss]
+        factor = self.factor * self.power
+        loss, c = slope(judged, algorithm.threshold(h), algorithm.temperature, factor)
+        c.mul_(s)
         push = None
         if self.cell.peers is not None:
             push = self.cell.peers.push(h[:half]) * (self.cell.peers.strength / half)

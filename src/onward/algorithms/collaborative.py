@@ -94,7 +94,7 @@ class Collaborative(ForwardForward):
             loss = self._entropy(g, hint)
         else:
             gamma = self.offset(cell, hint)
-            loss = self.logistic(g if gamma is None else g + gamma, self.threshold(outs.rows))
+            loss = self.judged(g if gamma is None else g + gamma, self.threshold(outs.rows))
         yield "cell", self.with_peers(loss, cell, ins, outs)
 
     def _entropy(self, g: Tensor, hint: Tensor | None) -> Tensor:

@@ -10,6 +10,8 @@ temperature and p = sigmoid((g - theta) / T) the cell's belief that a row is rea
 and, where the cell has one, plus its peer term over the positives. The 1/2 makes the gradient of a
 ReLU cell under the sum of squares -(1/N)(1-p) y x_hat: the author's MATLAB, factor for factor.
 
+That is the objective *logistic*; others are in objectives.py.
+
 Two ways to read off a class: every label is tried and the largest goodness, summed over chosen
 cells, wins (``verdict``); or a linear softmax reads the cells' answers to the image with a neutral
 label (``neutral``). Both leave the first hidden cell out by default, as the paper does.
@@ -25,12 +27,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import softplus
 
 from ..goodness import Goodness, natural_threshold, sum_of_squares
 from ..labels import Writer, label_code, over_first
 from ..local import Algorithm, Streams
 from ..negatives import Negatives, hard_label
+from ..objectives import Objective, logistic
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class ForwardForward(Algorithm):
     """Forward-Forward with the label inside the input.
 
     ``classes`` K >= 2; ``theta`` in units of goodness, None for :func:`natural_threshold`;
-    ``temperature`` T > 0; ``label_value`` the number that marks a label (pixels are in [0, 1]).
+    ``temperature`` T > 0; ``label_value`` the number that marks a label (pixels are in [0, 1]);
+    ``loss`` what a cell makes small (objectives.py).
 
     >>> algorithm = ForwardForward(classes=3)
     >>> x, y, rng = torch.rand(4, 9), torch.tensor([0, 1, 2, 0]), Generator().manual_seed(0)
@@ -53,6 +56,7 @@ class ForwardForward(Algorithm):
     negatives: Negatives = hard_label
     writer: Writer = over_first
     label_value: float = 1.0
+    loss: Objective = logistic
 
     @property
     def count(self) -> int:
@@ -91,17 +95,13 @@ class ForwardForward(Algorithm):
     def losses(
         self, cell: nn.Module, ins: Streams, outs: Streams, hint: Tensor | None
     ) -> Iterator[tuple[str, Tensor]]:
-        """The logistic loss of the file's head, and the peer term of a cell that has one."""
-        loss = self.logistic(self.goodness(outs.rows), self.threshold(outs.rows))
+        """The loss of the file's head, and the peer term of a cell that has one."""
+        loss = self.judged(self.goodness(outs.rows), self.threshold(outs.rows))
         yield "cell", self.with_peers(loss, cell, ins, outs)
 
-    def logistic(self, g: Tensor, theta: float) -> Tensor:
+    def judged(self, g: Tensor, theta: float) -> Tensor:
         """The loss of the goodness g [2B] of all rows, positives first."""
-        g_pos, g_neg = g.chunk(2)  # [B], [B]
-        return 0.5 * (
-            softplus((theta - g_pos) / self.temperature).mean()
-            + softplus((g_neg - theta) / self.temperature).mean()
-        )
+        return self.loss(g, theta, self.temperature)
 
     def with_peers(self, loss: Tensor, cell: nn.Module, ins: Streams, outs: Streams) -> Tensor:
         """A loss plus the peer term of a cell that has one."""

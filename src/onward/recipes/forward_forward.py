@@ -45,7 +45,7 @@ class ForwardForwardSettings:
         gamma: other cells whose goodness a cell is told of, and adds to its own
         scale: how much each of them counts
         coupling: whether a cell learns how much they count (between 0 and 1, in place of scale)
-        objective: of each cell; entropy is that of positives minus that of negatives
+        objective: of each cell; symba and swish compare a sample's two rows, entropy is of all rows
         negatives: wrong labels, drawn uniformly or in proportion to the readout's softmax
         label: where the label is written: over the first inputs, or appended
         label_value: the number that marks a label
@@ -81,7 +81,7 @@ class ForwardForwardSettings:
     gamma: Literal["none", "earlier", "all"] = "none"
     scale: float = 1.0
     coupling: Literal["fixed", "learned"] = "fixed"
-    objective: Literal["logistic", "entropy"] = "logistic"
+    objective: Literal["logistic", "symba", "swish", "entropy"] = "logistic"
     negatives: Literal["hard", "wrong"] = "hard"
     label: Literal["first", "appended"] = "first"
     label_value: float = 1.0
@@ -150,12 +150,14 @@ def _algorithm(s: ForwardForwardSettings, classes: int) -> "ForwardForward":
     """Forward-Forward, or its collaborative form where cells are told of each other."""
     from functools import partial
 
-    from .. import goodness, labels, negatives
+    from .. import goodness, labels, negatives, objectives
     from ..algorithms import Collaborative, ForwardForward
 
     make = ForwardForward
-    if s.gamma != "none" or s.objective != "logistic":
-        make = partial(Collaborative, gamma=s.gamma, scale=s.scale, objective=s.objective)  # type: ignore[assignment]
+    if s.objective == "entropy":
+        make = partial(Collaborative, gamma=s.gamma, scale=s.scale, objective="entropy")  # type: ignore[assignment]
+    elif s.gamma != "none":
+        make = partial(Collaborative, gamma=s.gamma, scale=s.scale)  # type: ignore[assignment]
     return make(
         classes,
         goodness=goodness.BY_NAME[s.goodness],
@@ -164,6 +166,7 @@ def _algorithm(s: ForwardForwardSettings, classes: int) -> "ForwardForward":
         negatives=negatives.BY_NAME[s.negatives],
         writer=labels.BY_NAME[s.label],
         label_value=s.label_value,
+        loss=objectives.BY_NAME.get(s.objective, objectives.logistic),
     )
 
 
@@ -185,5 +188,10 @@ def _refuse(s: ForwardForwardSettings) -> None:
         )
     if s.coupling == "learned" and s.objective == "entropy":
         raise BadInput("objective=entropy takes goodness as it is: take coupling=fixed")
+    if s.theta is not None and s.objective in ("symba", "swish"):
+        raise BadInput(
+            f"objective={s.objective} compares positives with negatives and has no threshold, and "
+            f"theta is {s.theta}: leave it out"
+        )
     if s.fresh and s.schedule != "alternating":
         raise BadInput(f"fresh=true is of schedule=alternating, and schedule is {s.schedule}")
