@@ -9,6 +9,7 @@ temperature and p = sigmoid((g - theta) / T) the cell's belief that a row is rea
 
 and, where the cell has one, plus its peer term over the positives. The 1/2 makes the gradient of a
 ReLU cell under the sum of squares -(1/N)(1-p) y x_hat: the author's MATLAB, factor for factor.
+Where positives or negatives come alone (``phases.py``), their half of the sum is the loss.
 
 Two ways to read off a class: every label is tried and the largest goodness, summed over chosen
 cells, wins (``verdict``); or a linear softmax reads the cells' answers to the image with a neutral
@@ -29,7 +30,7 @@ from torch.nn.functional import softplus
 
 from ..goodness import Goodness, natural_threshold, sum_of_squares
 from ..labels import Writer, label_code, over_first
-from ..local import Algorithm, Streams
+from ..local import Algorithm, Sign, Streams
 from ..negatives import Negatives, hard_label
 
 
@@ -66,6 +67,11 @@ class ForwardForward(Algorithm):
         return bool(getattr(sampler, "asks_scores", False))
 
     @property
+    def signed(self) -> bool:
+        """The logistic loss is a sum over positives and negatives."""
+        return True
+
+    @property
     def views(self) -> int:
         """One view a label, and the neutral one."""
         return self.classes + 1
@@ -92,11 +98,14 @@ class ForwardForward(Algorithm):
         self, cell: nn.Module, ins: Streams, outs: Streams, hint: Tensor | None
     ) -> Iterator[tuple[str, Tensor]]:
         """The logistic loss of the file's head, and the peer term of a cell that has one."""
-        loss = self.logistic(self.goodness(outs.rows), self.threshold(outs.rows))
+        loss = self.logistic(self.goodness(outs.rows), self.threshold(outs.rows), outs.sign)
         yield "cell", self.with_peers(loss, cell, ins, outs)
 
-    def logistic(self, g: Tensor, theta: float) -> Tensor:
-        """The loss of the goodness g [2B] of all rows, positives first."""
+    def logistic(self, g: Tensor, theta: float, sign: Sign = "both") -> Tensor:
+        """The loss of the goodness g [2B] of all rows, positives first; g [B] of one sign alone."""
+        if sign != "both":
+            u = theta - g if sign == "positive" else g - theta
+            return 0.5 * softplus(u / self.temperature).mean()
         g_pos, g_neg = g.chunk(2)  # [B], [B]
         return 0.5 * (
             softplus((theta - g_pos) / self.temperature).mean()
@@ -104,9 +113,13 @@ class ForwardForward(Algorithm):
         )
 
     def with_peers(self, loss: Tensor, cell: nn.Module, ins: Streams, outs: Streams) -> Tensor:
-        """A loss plus the peer term of a cell that has one."""
+        """A loss plus the peer term of a cell that has one, if there are positives."""
         penalty = getattr(cell, "penalty", None)
-        term = None if penalty is None else penalty(ins.split()[0], outs.split()[0])
+        term = (
+            None
+            if penalty is None or outs.sign == "negative"
+            else penalty(ins.split()[0], outs.split()[0])
+        )
         return loss if term is None else loss + torch.as_tensor(term)
 
     def threshold(self, h: Tensor) -> float:

@@ -24,6 +24,7 @@ MODULES = {
     "uff": "uff_table",
     "collaboration": "collab_table",
     "theta": "theta_table",
+    "phases": "phases_table",
     "cost": "cost",
 }
 """Table -> the file it is in."""
