@@ -4,8 +4,8 @@ A text is folded to the 30 :data:`SYMBOLS`, in this order:
 
 1. typographic quotation marks become ``"``, upper case becomes lower, and letters lose their
    accents (Unicode's casefold, then compatibility decomposition);
-2. every run of white space, line breaks too, becomes one space;
-3. whatever is still none of the symbols is dropped, and counted.
+2. whatever is then neither white space nor one of the symbols is dropped, and counted;
+3. every run of white space, line breaks too, becomes one space.
 
 The first 80 % of the symbols are for training, the next 10 % for validation, the last 10 % for the
 test: contiguous, so that no window stands across two splits.
@@ -48,16 +48,16 @@ def read(path: Path, name: str, origin: str) -> Dataset:
     """
     symbols, dropped = folded(_text(path))
     total = len(symbols) + sum(dropped.values())
-    if len(symbols) < SHORTEST:
-        raise BadInput(
-            f"{path} holds {len(symbols):,} of the symbols a to z, space, comma, full stop and "
-            f"quotation mark, wanted {SHORTEST} or more to split: name a longer text"
-        )
     if 2 * len(symbols) < total:
         raise BadInput(
             f"{path}: {sum(dropped.values()):,} of {total:,} characters are none of the "
             f"{len(SYMBOLS)} symbols (a to z, space, comma, full stop, quotation mark; most often "
             f"{_told(dropped)}): name a text in Latin letters"
+        )
+    if len(symbols) < SHORTEST:
+        raise BadInput(
+            f"{path} holds {len(symbols):,} of the symbols a to z, space, comma, full stop and "
+            f"quotation mark, wanted {SHORTEST} or more to split: name a longer text"
         )
     ends = (0, len(symbols) * 8 // 10, len(symbols) * 9 // 10, len(symbols))
     codes = encoded(symbols)
@@ -83,7 +83,8 @@ def folded(text: str) -> tuple[str, Counter[str]]:
     plain = "".join(c for c in plain if not unicodedata.combining(c))
     plain = re.sub(r"\s+", " ", plain)
     dropped = Counter(c for c in plain if c not in SYMBOLS)
-    return "".join(c for c in plain if c in SYMBOLS), dropped
+    kept = "".join(c for c in plain if c in SYMBOLS)
+    return re.sub(" +", " ", kept), dropped
 
 
 def encoded(symbols: str) -> Tensor:

@@ -44,7 +44,7 @@ def _drawn(records: Records, study: str) -> bytes:
 
 
 def _lines(axis: Any, records: Records, study: str, by: str) -> None:
-    """A readout's accuracies: by length, slowly, and the levels of mixed phases and frozen cells."""
+    """A readout's accuracies by length, slowly too, and the levels of mixed and frozen cells."""
     colour = COLOURS[by]
     for slow, style, told in ((False, "o-", ""), (True, "s--", ", slow")):
         found = {

@@ -23,7 +23,7 @@ class SequenceSettings:
         cells: how many dense cells in a row
         width: units of each cell
         regime: how the row learns; frozen and backprop are its controls
-        negatives: last symbol predicted by the readout, or windows of strings that it rolled out
+        negatives: last symbol predicted by the readout or drawn uniformly, or whole roll-outs of it
         phases: positives and negatives in one update, or separated in time
         phase_length: updates of each sign before the other's turn, where phases are separated
         epochs: passes over the training windows
@@ -51,13 +51,13 @@ class SequenceSettings:
     cells: int = 3
     width: int = 2000
     regime: Literal["local", "frozen", "backprop"] = "local"
-    negatives: Literal["predicted", "rollout"] = "predicted"
+    negatives: Literal["predicted", "rollout", "wrong"] = "predicted"
     phases: Literal["mixed", "separated"] = "mixed"
     phase_length: int = 1
     epochs: int = 30
     batch: int = 100
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    lr: float = 0.001
+    lr: float = 0.003
     momentum: float = 0.9
     decay: float = 0.01
     rate: Literal["constant", "cooldown", "cosine"] = "cooldown"
@@ -151,6 +151,7 @@ def _algorithm(s: SequenceSettings, data: "Dataset") -> "Sequences":
     import torch
 
     from ..algorithms import Sequences
+    from ..negatives import hard_label, wrong_label
 
     every = s.length - data.shape[0]
     strings = None
@@ -158,7 +159,12 @@ def _algorithm(s: SequenceSettings, data: "Dataset") -> "Sequences":
         count = -(-len(data.train) // every)
         strings = torch.zeros(count, s.length, dtype=torch.long)
     return Sequences(
-        data.classes, theta=s.theta, temperature=s.temperature, strings=strings, every=every
+        data.classes,
+        theta=s.theta,
+        temperature=s.temperature,
+        negatives=wrong_label if s.negatives == "wrong" else hard_label,
+        strings=strings,
+        every=every,
     )
 
 
@@ -175,5 +181,6 @@ def _check(s: SequenceSettings) -> None:
     phased(s.phases, s.phase_length)
     if s.regime != "local" and (s.phases != "mixed" or s.negatives != "predicted"):
         raise BadInput(
-            f"regime={s.regime} has no negatives, and so neither phases nor rollout: leave both out"
+            f"regime={s.regime} has no negatives: leave out negatives={s.negatives} and "
+            f"phases={s.phases}"
         )
