@@ -44,8 +44,12 @@ def name(study: str, length: int | None, slow: bool = False) -> str:
 
 
 def frozen(study: str) -> str:
-    """The row of a study's cells as they are drawn."""
-    return f"phases-{study}-frozen"
+    """The row of a study's cells as they are drawn; those of a text serve both its studies.
+
+    >>> frozen("mnist"), frozen("aesop-rollout")
+    ('phases-mnist-frozen', 'phases-aesop-frozen')
+    """
+    return f"phases-{study.removesuffix('-rollout')}-frozen"
 
 
 def rows(study: str) -> list[Row]:
@@ -53,9 +57,9 @@ def rows(study: str) -> list[Row]:
     recipe, own = STUDIES[study]
     usual = {**SIZES[recipe], **own}
     control = {"schedule": "frozen"} if recipe == "ff-mnist" else {"regime": "frozen"}
-    if recipe == "ff-aesop":
-        control["negatives"] = "predicted"
-    found = [Row(frozen(study), recipe, {**usual, **control})]
+    found = []
+    if frozen(study) == f"phases-{study}-frozen":
+        found.append(Row(frozen(study), recipe, {**usual, **control}))
     for length in (None, *LENGTHS):
         found.append(Row(name(study, length), recipe, {**usual, **_phases(length)}))
     for length in SLOW:
