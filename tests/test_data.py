@@ -239,7 +239,7 @@ def test_importing_loads_no_downloader() -> None:
 def test_an_unknown_name() -> None:
     for call in (data.load, data.verify, data.download):
         refused(lambda call=call: call("fashion-mnist"), "fashion-mnist", "fashion_mnist'?")  # type: ignore[misc]
-    refused(lambda: data.load("zebra"), "choose from cancer, cifar10, diabetes, digits")
+    refused(lambda: data.load("zebra"), "choose from aesop, cancer, cifar10, diabetes, digits")
 
 
 # Local folders

@@ -314,10 +314,12 @@ def labelled(**changes: Any) -> Callable[[], object]:
 
 REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "no text": (lambda: prepare(SequenceSettings(), load("synthetic")), "synthetic is none"),
-    "more strings than there are": (of_text(strings=999), "strings=999 are wanted"),
     "no string": (of_text(strings=0), "strings should be 1 or more"),
     "strings shorter than a window": (of_text(length=10), "above the 10 symbols of a window"),
-    "a text shorter than a string": (of_text(strings=None, length=5000), "has 0 training strings"),
+    "a text shorter than a string": (
+        of_text(strings=None, length=5000),
+        "a string has length=5000",
+    ),
     "a phase of no length": (of_text(phases="separated", phase_length=0), "phase_length should be"),
     "a length of mixed phases": (of_text(phase_length=4), "phase_length is of separated phases"),
     "the same with labels": (labelled(phase_length=4), "phase_length is of separated phases"),
@@ -383,6 +385,10 @@ def test_training_windows_are_those_inside_strings() -> None:
         assert int(made.train.y[n]) == whole[first + 10]
         assert (first + 10) // 40 == string, "the next symbol is in the string, too"
     assert made.test is story.test
+    assert made.note == story.note
+    short = prepare(replace(settings, strings=999), story)
+    assert (short.note or "").endswith(f"; {(len(whole) + 10) // 40} strings, all there are")
     everything = prepare(replace(settings, strings=None), story)
+    assert everything.fingerprint() == short.fingerprint()
     assert len(everything.train) == (len(whole) + 10) // 40 * 30
     assert len(SYMBOLS) == made.classes

@@ -24,5 +24,5 @@ recipe = Recipe(
     prepare=prepare,
     controls={"frozen": {"regime": "frozen", **_NONE}},
     twin="ff-aesop",
-    twin_changes={"regime": "backprop", "optimizer": "adamw", "lr": 0.001, **_NONE},
+    twin_changes={"regime": "backprop", "optimizer": "adamw", "lr": 0.001, "epochs": 3, **_NONE},
 )

@@ -25,9 +25,9 @@ reproduced, and long phases work with a very low learning rate and a very high m
 Test accuracy of the last epoch in percent, mean ± standard deviation over seeds; nothing was chosen
 on the test set. *Every label*: the label with the largest goodness. *Linear*: a readout that learns
 along at every update, on all cells but the first. Phases count updates: n on positives alone, then
-n on negatives alone. A run ends wherever its epochs do, in either phase. *Slow* is a learning rate
-of 0.00001 and a momentum of 0.999. "Far" is beyond three standard errors, and on fewer than three
-seeds nothing is decided.
+n on negatives alone. A run ends wherever its epochs do, in either phase. *Slow* is a hundredth of
+the learning rate, and a momentum of 0.999 for 0.9. "Far" is beyond three standard errors, and on
+fewer than three seeds nothing is decided.
 """
 
 TITLES = {

@@ -2,7 +2,7 @@
 
 Every study has the same rows: its cells frozen as drawn, mixed phases, phases of 1 to 128 updates,
 and some of these again with a very low learning rate and a very high momentum, which is what the
-author says long phases need. 0.00001 and 0.999 keep the ratio lr / (1 - momentum) of 0.001 and 0.9,
+author says long phases need: a hundredth of the rate, and 0.999 for 0.9, keep lr / (1 - momentum),
 so that only the time changes over which updates are meaned: 1000 of them, several phases.
 """
 
@@ -16,7 +16,10 @@ LENGTHS = (1, 2, 4, 8, 16, 32, 64, 128)
 SLOW = (None, 32, 128)
 """Phase lengths that are tried slowly, too; None for mixed ones."""
 
-SLOWLY: dict[str, Any] = {"lr": 0.00001, "momentum": 0.999}
+SLOWLY: dict[str, dict[str, Any]] = {
+    "ff-mnist": {"lr": 0.00001, "momentum": 0.999},
+    "ff-aesop": {"lr": 0.00003, "momentum": 0.999},
+}
 
 STUDIES: dict[str, tuple[str, dict[str, Any]]] = {
     "mnist": ("ff-mnist", {"dataset": "mnist"}),
@@ -63,7 +66,7 @@ def rows(study: str) -> list[Row]:
     for length in (None, *LENGTHS):
         found.append(Row(name(study, length), recipe, {**usual, **_phases(length)}))
     for length in SLOW:
-        changes = {**usual, **_phases(length), **SLOWLY}
+        changes = {**usual, **_phases(length), **SLOWLY[recipe]}
         found.append(Row(name(study, length, slow=True), recipe, changes))
     return found
 

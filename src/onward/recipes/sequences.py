@@ -18,7 +18,7 @@ class SequenceSettings:
 
     Attributes:
         dataset: name of a text (see `onward data`), or the file that --data names
-        strings: how many strings of the training text are used, from its start; null for all
+        strings: at most so many strings of the training text are used, from its start; null for all
         length: symbols of a string
         cells: how many dense cells in a row
         width: units of each cell
@@ -76,7 +76,8 @@ class SequenceSettings:
 def prepare(s: SequenceSettings, data: "Dataset") -> "Dataset":
     """The training windows of the first strings: those inside one, each with what comes next.
 
-    Raises BadInput for data that are no text, and for a text of fewer strings.
+    The note says where the text has fewer strings than were asked for. Raises BadInput for data
+    that are no text, and for a text without one string.
     """
     import torch
 
@@ -93,15 +94,18 @@ def prepare(s: SequenceSettings, data: "Dataset") -> "Dataset":
     if s.length <= width:
         raise BadInput(f"length should be above the {width} symbols of a window, and is {s.length}")
     there = (len(data.train) + width) // s.length
-    if there < (s.strings or 1):
+    if there < 1:
         raise BadInput(
-            f"{data.name} has {there:,} training strings of {s.length} symbols, and "
-            f"strings={s.strings or 1} are wanted: take fewer (null for all), or a longer text"
+            f"{data.name} has {len(data.train) + width:,} symbols for training, and a string has "
+            f"length={s.length}: take shorter strings, or a longer text"
         )
+    count, note = there, data.note
+    if s.strings is not None:
+        count = min(s.strings, there)
+        note = data.note if s.strings <= there else f"{data.note}; {there} strings, all there are"
     inside = torch.arange(s.length - width)
-    first = torch.arange(s.strings or there) * s.length
-    index = (first[:, None] + inside).flatten()
-    return replace(data, train=Split(data.train.x[index], data.train.y[index]))
+    index = (torch.arange(count)[:, None] * s.length + inside).flatten()
+    return replace(data, train=Split(data.train.x[index], data.train.y[index]), note=note)
 
 
 def build(s: SequenceSettings, data: "Dataset", seed: int) -> "Plan":
