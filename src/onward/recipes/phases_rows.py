@@ -16,16 +16,12 @@ LENGTHS = (1, 2, 4, 8, 16, 32, 64, 128)
 SLOW = (None, 32, 128)
 """Phase lengths that are tried slowly, too; None for mixed ones."""
 
-SLOWLY: dict[str, dict[str, Any]] = {
-    "ff-mnist": {"lr": 0.00001, "momentum": 0.999},
-    "ff-aesop": {"lr": 0.00003, "momentum": 0.999},
-}
 
 STUDIES: dict[str, tuple[str, dict[str, Any]]] = {
     "mnist": ("ff-mnist", {"dataset": "mnist"}),
     "fashion": ("ff-mnist", {"dataset": "fashion_mnist"}),
     "aesop": ("ff-aesop", {"negatives": "predicted"}),
-    "aesop-rollout": ("ff-aesop", {"negatives": "rollout"}),
+    "aesop-rollout": ("ff-aesop", {"negatives": "rollout", "lr": 0.001}),
 }
 """Study -> its recipe, and what makes it one."""
 
@@ -60,13 +56,15 @@ def rows(study: str) -> list[Row]:
     recipe, own = STUDIES[study]
     usual = {**SIZES[recipe], **own}
     control = {"schedule": "frozen"} if recipe == "ff-mnist" else {"regime": "frozen"}
+    lr = Row("", recipe, usual).settings().lr
+    slowly = {"lr": lr / 100, "momentum": 0.999}
     found = []
     if frozen(study) == f"phases-{study}-frozen":
         found.append(Row(frozen(study), recipe, {**usual, **control}))
     for length in (None, *LENGTHS):
         found.append(Row(name(study, length), recipe, {**usual, **_phases(length)}))
     for length in SLOW:
-        changes = {**usual, **_phases(length), **SLOWLY[recipe]}
+        changes = {**usual, **_phases(length), **slowly}
         found.append(Row(name(study, length, slow=True), recipe, changes))
     return found
 
