@@ -15,6 +15,7 @@ import pytest
 import torch
 from collaborative import Collaborative, CollaborativeUpwards
 from conv_part import Conv, loudest
+from texts import made_text
 from torch import Generator, Tensor, nn
 
 import onward
@@ -33,7 +34,7 @@ from onward import (
     schedules,
     sgd,
 )
-from onward.algorithms import UnsupervisedForwardForward
+from onward.algorithms import Sequences, UnsupervisedForwardForward
 from onward.cells import (
     Adversarial,
     AutoEncoder,
@@ -67,6 +68,7 @@ from onward.negatives import wrong_label
 from onward.plan import Plan, Training
 from onward.row import Row
 from onward.schedules import Losses, Schedule, Stage, simultaneous
+from onward.windows import spread
 
 CLASSES, INPUTS = 4, 20
 
@@ -232,6 +234,33 @@ def algorithm_check(algorithm: Algorithm, peers: float) -> list[str]:
     return check_algorithm(algorithm, lambda: dense_row(entering, peers), x, y)
 
 
+def sequences(rollout: bool) -> Sequences:
+    """Windows of 4 symbols of 5; roll-outs of 6 more."""
+    if not rollout:
+        return Sequences(CLASSES + 1)
+    made = torch.randint(0, CLASSES + 1, (3, 10), generator=torch.Generator().manual_seed(1))
+    return Sequences(CLASSES + 1, strings=made, every=6)
+
+
+def sequences_check(rollout: bool, peers: float) -> list[str]:
+    symbols = torch.randint(0, 5, (12, 5), generator=torch.Generator().manual_seed(0))
+    x, y = spread(symbols[:, :4], 5), symbols[:, 4]
+    return check_algorithm(sequences(rollout), lambda: dense_row(INPUTS, peers), x, y)
+
+
+def separated_plan(**more: Any) -> Plan:
+    """Phases of 2 steps, of which an epoch has 3."""
+    schedule = partial(schedules.separated, length=2)
+    return plan(ForwardForward(10, negatives=wrong_label, **more), schedule)
+
+
+def recipe_check(name: str, **changes: Any) -> list[str]:
+    recipe = recipes.find(name)
+    changed = replace(recipe, defaults=replace(recipe.defaults, **changes))
+    text = made_text() if name == "ff-aesop" else None
+    return check_settings(changed, text)
+
+
 def different() -> list[str]:
     """Recipes, without those that are another one on other data: all are tried on made data."""
     known: dict[tuple[Any, str], str] = {}
@@ -268,7 +297,25 @@ TABLE: dict[str, Callable[[], list[str]]] = {
     **{f"unsupervised, {n}": partial(unsupervised_check, n) for n in UNSUPERVISED},
     "unsupervised, restoring the original": restoring_check,
     "a clean run": partial(check_plan, lambda: plan(Clean(), schedules.backprop)),
-    **{f"recipe {n}": lambda n=n: check_settings(recipes.find(n)) for n in different()},  # type: ignore[misc]
+    **{
+        f"algorithm sequences, {'rollout' if rollout else 'predicted'}, peers {peers}": partial(
+            sequences_check, rollout, peers
+        )
+        for rollout in (False, True)
+        for peers in (0.0, 0.03)
+    },
+    "schedule separated, within an epoch": partial(check_plan, separated_plan),
+    "schedule separated, collaborative": partial(
+        check_plan,
+        lambda: plan(onward.Collaborative(10), partial(schedules.separated, length=2)),
+    ),
+    "recipe ff-aesop, rollout": partial(recipe_check, "ff-aesop", negatives="rollout"),
+    "recipe ff-aesop, rollout, separated": partial(
+        recipe_check, "ff-aesop", negatives="rollout", phases="separated", phase_length=5
+    ),
+    "recipe ff-aesop, frozen": partial(recipe_check, "ff-aesop", regime="frozen"),
+    "recipe ff-aesop, backprop": partial(recipe_check, "ff-aesop", regime="backprop"),
+    **{f"recipe {n}": partial(recipe_check, n) for n in different()},
 }
 
 

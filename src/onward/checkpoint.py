@@ -7,6 +7,7 @@ checkpoint/
     ...
     readout.safetensors
     random.safetensors      states of the random generators
+    memory.safetensors      what schedule and algorithm keep from step to step, where they do
     state.json              position, sums of the epoch under way, optimiser settings, the record
     manifest.json           SHA-256 of each of these files
 ```
@@ -20,8 +21,10 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from safetensors import SafetensorError
@@ -53,6 +56,7 @@ def save(
     stations: list[Station],
     random: dict[str, Tensor],
     state: dict[str, Any],
+    memory: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> Path:
     """Write a position (training steps done) into ``folder`` and forget all but the last two.
 
@@ -65,6 +69,9 @@ def save(
         return final
     files = {f"{s.name}.safetensors": serialise(_tensors(s)) for s in stations}
     files["random.safetensors"] = serialise(random)
+    if memory:
+        kept = {k: v.detach().cpu().contiguous() for k, v in memory.items()}
+        files["memory.safetensors"] = serialise(kept)
     settings = {s.name: _settings(s) for s in stations}
     whole = {"format": FORMAT, "optimizers": settings, **state}
     files["state.json"] = json.dumps(whole, allow_nan=True).encode()
@@ -83,8 +90,8 @@ def save(
         sync_folder(folder)
     except OSError as error:
         shutil.rmtree(beside, ignore_errors=True)
-        kept = positions(folder)
-        last = f"the last good one is {kept[-1]}" if kept else "there is none before it"
+        there = positions(folder)
+        last = f"the last good one is {there[-1]}" if there else "there is none before it"
         raise BadInput(
             f"the checkpoint {final} could not be written ({error.strerror or error}); {last}. "
             "Mend that, and go on with `onward resume`"
@@ -145,6 +152,15 @@ def restore(saved: Saved, stations: list[Station], *, optimizers: bool = True) -
             raise BadInput(
                 f"{saved.path} is of another run: the optimiser of {station.name} is not like that"
             ) from error
+
+
+def recall(saved: Saved, memory: Mapping[str, Tensor]) -> None:
+    """Put what a schedule and an algorithm had kept back into their tensors."""
+    before = saved.tensors.get("memory", {})
+    for name, tensor in memory.items():
+        if name not in before or before[name].shape != tensor.shape:
+            raise BadInput(f"{saved.path} is of another run: its memory has no {name} like this")
+        tensor.copy_(before[name])
 
 
 def _restore_optimizers(station: Station, tensors: dict[str, Tensor], settings: Any) -> None:

@@ -10,7 +10,7 @@ B = samples, S = streams, V = views, D = a cell's input shape, F = its output sh
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 from .errors import BadInput
 
 Hints = Literal["none", "earlier", "all"]
+Sign = Literal["both", "positive", "negative"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Streams:
     count: int = 1  # S
     target: Tensor | None = None  # [B], only for algorithms that need labels at every cell
     original: Tensor | None = None  # [S*B, *D0], only where every cell is to see the row's input
+    sign: Sign = "both"  # of an algorithm that is signed: whether one sign's rows came alone
 
     def split(self) -> tuple[Tensor, ...]:
         """The S streams, [B, *D] each."""
@@ -147,6 +149,29 @@ class Algorithm(ABC):
     def local(self) -> bool:
         """Whether cells have losses of their own; if not, only backprop moves them."""
         return True
+
+    @property
+    def signed(self) -> bool:
+        """Whether the two streams are positives and negatives, whose losses can be taken apart.
+
+        Then ``losses`` serves streams of one ``sign`` alone, too.
+        """
+        return False
+
+    # What it makes for itself out of the row's own answers, and keeps from step to step.
+
+    @property
+    def memory(self) -> Mapping[str, Tensor]:
+        """Tensors, changed in place, that decide what comes next. A checkpoint keeps them."""
+        return {}
+
+    def renew(self, x: Tensor, predict: Callable[[Tensor], Tensor], rng: Generator) -> int:
+        """Make the memory anew; called before every epoch.  x [N, *D], the training samples.
+
+        ``predict`` is the readout as it stands, x [B, *D] -> scores [B, K]. Returns how many rows
+        went forward through the whole row for it.
+        """
+        return 0
 
     # In which views a sample can enter the row: with each label written into it, or neutral.
 

@@ -40,10 +40,15 @@ def logistic(g: Tensor, theta: float, temperature: float) -> Tensor:
     tensor(0.6931)
     """
     g_pos, g_neg = g.chunk(2)
-    return 0.5 * (
-        softplus((theta - g_pos) / temperature).mean()
-        + softplus((g_neg - theta) / temperature).mean()
+    return half_logistic(g_pos, theta, temperature, True) + half_logistic(
+        g_neg, theta, temperature, False
     )
+
+
+def half_logistic(g: Tensor, theta: float, temperature: float, positive: bool) -> Tensor:
+    """The part of :func:`logistic` that is about positives, or about negatives.  g [B]."""
+    u = theta - g if positive else g - theta
+    return 0.5 * softplus(u / temperature).mean()
 
 
 def symba(g: Tensor, theta: float, temperature: float) -> Tensor:

@@ -77,8 +77,8 @@ INSIDE: dict[str, dict[str, tuple[type, ...]]] = {
     ),
 }
 OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
-    "": {"measure": _TEXT},
-    "data": {"target": _TEXT},
+    "": {"measure": _TEXT, "text": _OBJECT},
+    "data": {"target": _TEXT, "symbols": _TEXT},
     "machine": {"note": _TEXT},
 }
 """Keys that are there only where they say something unusual: of the record, and inside."""

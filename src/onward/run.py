@@ -26,12 +26,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import checkpoint, evaluate, meter, record
+from . import characters, checkpoint, evaluate, meter, record
 from .contributions import contributions
 from .data import Dataset
 from .demands import refuse_unfit
 from .energy import Energy, counters
 from .errors import BadInput
+from .fast import linear_scores
 from .files import alone
 from .flops import counted
 from .optimizers import set_rate
@@ -98,6 +99,8 @@ class Run:
         self._stop = False
         self._warm = False  # whether the stage under way has made a step in this process
         self._trained = 0  # cells that have learned
+        self._memory: dict[str, Tensor] = {}  # of the stage under way, and of the algorithm
+        self._saved: checkpoint.Saved | None = None  # whose memory is to be recalled
         # A schedule that can't serve this row says so here, before a folder is made.
         plan.schedule(self.row, self.x, self.y, self.rng)
 
@@ -112,6 +115,7 @@ class Run:
             self.at = _Position(**saved.state["position"])
         except (KeyError, TypeError, RuntimeError) as error:
             raise BadInput(f"{saved.path} lacks where its run stood ({error})") from error
+        self._saved = saved
         self.record.clear()
         self.record.update(saved.state["record"])
         about, threads = self.record["machine"], torch.get_num_threads()
@@ -166,6 +170,10 @@ class Run:
             if number >= self.at.stage:
                 if number > self.at.stage or self.at.steps == 0:
                     self._begin_stage(number, stage, flops)
+                self._memory = {**stage.memory, **self.row.algorithm.memory}
+                if self._saved is not None:
+                    checkpoint.recall(self._saved, self._memory)
+                    self._saved = None
                 self._train_stage(stage)
             self._measure_memory(resident)
 
@@ -201,6 +209,8 @@ class Run:
         sums: dict[str, Tensor] = {name: wide(total) for name, total in at.sums.items()}
         self.energy.begin()
         began = time.perf_counter()
+        if at.batch == 0:
+            self._renew()
         for index in batches[at.batch :]:
             if not self._warm:
                 losses = self._first_step(stage, index)
@@ -216,6 +226,16 @@ class Run:
                 self._gather(sums, began)
                 self._interrupt(stage)
         self._gather(sums, began)
+
+    def _renew(self) -> None:
+        """What an algorithm makes out of the row's own answers before an epoch, if anything."""
+        if not self.row.algorithm.memory:
+            return
+        renew, predict = self.row.algorithm.renew, partial(linear_scores, self.row)
+        rows, flops = counted(partial(renew, self.x, predict, self.rng))
+        cost = self.record["cost"]
+        cost["flops"] += flops
+        cost["data_passes"] = round(cost["data_passes"] + rows / len(self.x), 4)
 
     def _first_step(self, stage: Stage, index: Tensor) -> Losses:
         """The first step of a stage in this process: buffers are made, and products counted."""
@@ -362,6 +382,7 @@ class Run:
     def _finish(self) -> None:
         row, trained = self.row, self._trained
         added: dict[str, Any] = {}
+        scores: dict[str, Tensor] = {}
         for name in ("validation", "test"):
             split = getattr(self.data, name)
             if not len(split):
@@ -370,12 +391,16 @@ class Run:
             verdicts = evaluate.judge(row, split.x)
             found = evaluate.errors_of(row, verdicts, split.y, trained)
             self.record[f"{name}_error"] = found
+            if verdicts.linear is not None:
+                scores[name] = verdicts.linear
             if verdicts.goodness is not None and trained:
                 added[name] = contributions(verdicts.goodness[:trained], split.y.cpu())
             if name == "test":
                 counts = evaluate.confusion_of(row, verdicts, split.y, self.data.classes, trained)
                 self.record["confusion"] = counts or None
         self.record["contributions"] = added or None
+        if self.data.symbols is not None:
+            self.record["text"] = characters.told(row, self.data, scores, self.record["seed"])
         self._measure_limit()
         self.record["status"] = "finished"
         self.record["ended"] = now()
@@ -387,7 +412,7 @@ class Run:
         state = {"position": vars(self.at), "record": self.record}
         random = {"negatives": self.rng.get_state()}
         folder = self.out / "checkpoint"
-        checkpoint.save(folder, self.at.steps, self.row.everyone, random, state)
+        checkpoint.save(folder, self.at.steps, self.row.everyone, random, state, self._memory)
         record.write(self.out / "record.json", self.record)
 
     @contextmanager

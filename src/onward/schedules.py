@@ -7,6 +7,7 @@ the next stage is asked for.
 
 * simultaneous: every cell learns from every batch (the author's code).
 * alternating: the same, cell after cell, each on a pass of its own (``turns.py``).
+* separated: some steps on positives alone, then as many on negatives alone (``phases.py``).
 * greedy: each cell to its end, on the stored outputs of the frozen cells before it.
 * backprop: no wall; the readout's loss trains every cell. The yardstick.
 * pairwise: no wall; the algorithm's own loss at the last cell trains every cell (``turns.py``).
@@ -29,8 +30,20 @@ from torch.utils.checkpoint import checkpoint
 from . import fast, prefix, readouts
 from .errors import BadInput
 from .local import Algorithm, Station, Streams, walk, wall
+from .phases import separated
 from .row import Row
-from .stages import Losses, Schedule, Stage, heard, learn_readout, one_view, read, serve, summed
+from .stages import (
+    Losses,
+    Schedule,
+    Stage,
+    every_cell,
+    heard,
+    learn_readout,
+    one_view,
+    read,
+    serve,
+    summed,
+)
 from .turns import alternating, pairwise
 
 __all__ = [
@@ -45,6 +58,7 @@ __all__ = [
     "greedy",
     "one_view",
     "pairwise",
+    "separated",
     "simultaneous",
 ]
 
@@ -79,16 +93,7 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
         bx, by = x[index], y[index]
         losses, scores = read(row, bx, by)
         ins = algorithm.streams(bx, by, rng, scores)
-        if algorithm.hints == "none":
-            for station, seen, outs in walk(stations, ins):
-                losses |= summed(station, station.update(algorithm, seen, outs))
-            return losses
-        seen_outs = list(walk(stations, ins))
-        told = [algorithm.tell(wall(outs)) for _, _, outs in seen_outs]
-        for i, (station, seen, outs) in enumerate(seen_outs):
-            hint = heard(algorithm, told, i)
-            losses |= summed(station, station.update(algorithm, seen, outs, hint))
-        return losses
+        return losses | every_cell(row, ins)
 
     passes = algorithm.count + (1 if row.readout and not one_pass else 0)
     run = together if one_pass else step
@@ -384,5 +389,6 @@ BY_NAME: dict[str, Schedule] = {
     "greedy": greedy,
     "backprop": backprop,
     "pairwise": pairwise,
+    "separated": separated,
     "frozen": frozen,
 }

@@ -3,15 +3,15 @@
 B = samples of a batch, N = training samples, J = cells that are heard, R = rows.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Generator, Tensor
 
 from . import readouts
 from .errors import BadInput
-from .local import Algorithm, Hints, Station
+from .local import Algorithm, Hints, Station, Streams, walk, wall
 from .row import Row
 
 HEARD: dict[Hints, str] = {"none": "no cell", "earlier": "earlier cells", "all": "all other cells"}
@@ -41,6 +41,8 @@ class Stage:
     rows_handed_on: int = 0  # of each sample and epoch, over every wall
     bytes_before: int = 0  # once, before the stage: frozen outputs are handed on
     order: int = 0  # which of the run's orders of batches: a cell has its own wherever it learns
+    memory: Mapping[str, Tensor] = field(default_factory=dict)
+    """What ``step`` changes in place and looks at again. A checkpoint keeps it."""
 
 
 Schedule = Callable[[Row, Tensor, Tensor, Generator], Iterator[Stage]]
@@ -83,6 +85,22 @@ def read(row: Row, x: Tensor, y: Tensor) -> tuple[Losses, Tensor | None]:
         return {}, None
     seen = readouts.neutral_answers(row.cells, row.algorithm, x, linear.read)
     return learn_readout(row, seen, y)
+
+
+def every_cell(row: Row, ins: Streams) -> Losses:
+    """Every cell's update on one pass, after all are run where they hear of each other."""
+    losses: Losses = {}
+    algorithm = row.algorithm
+    if algorithm.hints == "none":
+        for station, seen, outs in walk(row.stations, ins):
+            losses |= summed(station, station.update(algorithm, seen, outs))
+        return losses
+    seen_outs = list(walk(row.stations, ins))
+    told = [algorithm.tell(wall(outs)) for _, _, outs in seen_outs]
+    for i, (station, seen, outs) in enumerate(seen_outs):
+        hint = heard(algorithm, told, i)
+        losses |= summed(station, station.update(algorithm, seen, outs, hint))
+    return losses
 
 
 def learn_readout(row: Row, answered: dict[int, Tensor], y: Tensor) -> tuple[Losses, Tensor | None]:

@@ -3,6 +3,7 @@
 from .clean import Clean
 from .collaborative import Collaborative
 from .forward_forward import ForwardForward
+from .sequences import Sequences
 from .unsupervised import UnsupervisedForwardForward
 
-__all__ = ["Clean", "Collaborative", "ForwardForward", "UnsupervisedForwardForward"]
+__all__ = ["Clean", "Collaborative", "ForwardForward", "Sequences", "UnsupervisedForwardForward"]

@@ -71,6 +71,11 @@ class Collaborative(ForwardForward):
         """Those of ``gamma``."""
         return self.gamma
 
+    @property
+    def signed(self) -> bool:
+        """As plain Forward-Forward's; entropy weighs positives against negatives."""
+        return self.objective == "logistic" and super().signed
+
     def tell(self, outs: Streams) -> Tensor:
         """The goodness of each row, detached.  -> [R]."""
         return self.goodness(outs.rows).detach()
@@ -94,7 +99,8 @@ class Collaborative(ForwardForward):
             loss = self._entropy(g, hint)
         else:
             gamma = self.offset(cell, hint)
-            loss = self.judged(g if gamma is None else g + gamma, self.threshold(outs.rows))
+            told = g if gamma is None else g + gamma
+            loss = self.judged(told, self.threshold(outs.rows), outs.sign)
         yield "cell", self.with_peers(loss, cell, ins, outs)
 
     def _entropy(self, g: Tensor, hint: Tensor | None) -> Tensor:

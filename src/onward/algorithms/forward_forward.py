@@ -9,6 +9,7 @@ temperature and p = sigmoid((g - theta) / T) the cell's belief that a row is rea
 
 and, where the cell has one, plus its peer term over the positives. The 1/2 makes the gradient of a
 ReLU cell under the sum of squares -(1/N)(1-p) y x_hat: the author's MATLAB, factor for factor.
+Where positives or negatives come alone (``phases.py``), their half of the sum is the loss.
 
 That is the objective *logistic*; others are in objectives.py.
 
@@ -30,9 +31,9 @@ from torch import Generator, Tensor, nn
 
 from ..goodness import Goodness, natural_threshold, sum_of_squares
 from ..labels import Writer, label_code, over_first
-from ..local import Algorithm, Streams
+from ..local import Algorithm, Sign, Streams
 from ..negatives import Negatives, hard_label
-from ..objectives import Objective, logistic
+from ..objectives import Objective, half_logistic, logistic
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ class ForwardForward(Algorithm):
         return bool(getattr(sampler, "asks_scores", False))
 
     @property
+    def signed(self) -> bool:
+        """The logistic loss is a sum over positives and negatives; others weigh them up."""
+        return self.loss is logistic
+
+    @property
     def views(self) -> int:
         """One view a label, and the neutral one."""
         return self.classes + 1
@@ -96,17 +102,23 @@ class ForwardForward(Algorithm):
         self, cell: nn.Module, ins: Streams, outs: Streams, hint: Tensor | None
     ) -> Iterator[tuple[str, Tensor]]:
         """The loss of the file's head, and the peer term of a cell that has one."""
-        loss = self.judged(self.goodness(outs.rows), self.threshold(outs.rows))
+        loss = self.judged(self.goodness(outs.rows), self.threshold(outs.rows), outs.sign)
         yield "cell", self.with_peers(loss, cell, ins, outs)
 
-    def judged(self, g: Tensor, theta: float) -> Tensor:
-        """The loss of the goodness g [2B] of all rows, positives first."""
-        return self.loss(g, theta, self.temperature)
+    def judged(self, g: Tensor, theta: float, sign: Sign = "both") -> Tensor:
+        """The loss of the goodness g [2B] of all rows, positives first; g [B] of one sign alone."""
+        if sign == "both":
+            return self.loss(g, theta, self.temperature)
+        return half_logistic(g, theta, self.temperature, sign == "positive")
 
     def with_peers(self, loss: Tensor, cell: nn.Module, ins: Streams, outs: Streams) -> Tensor:
-        """A loss plus the peer term of a cell that has one."""
+        """A loss plus the peer term of a cell that has one, if there are positives."""
         penalty = getattr(cell, "penalty", None)
-        term = None if penalty is None else penalty(ins.split()[0], outs.split()[0])
+        term = (
+            None
+            if penalty is None or outs.sign == "negative"
+            else penalty(ins.split()[0], outs.split()[0])
+        )
         return loss if term is None else loss + torch.as_tensor(term)
 
     def threshold(self, h: Tensor) -> float:

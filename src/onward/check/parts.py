@@ -130,7 +130,7 @@ def check_algorithm(
             Station(f"cell-{i}", cell, {n: sgd(0.1)(ps) for n, ps in groups(cell).items()})
             for i, cell in enumerate(row)
         ]
-        scores = torch.zeros(len(x), max(algorithm.candidates, 1))
+        scores = torch.zeros(len(x), max(algorithm.candidates, int(y.max()) + 1))
         ins = algorithm.streams(x, y, generator(0, "negatives"), scores)
         walked = list(walk(stations, ins))
         told = [algorithm.tell(outs) for _, _, outs in walked]

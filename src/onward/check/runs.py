@@ -88,8 +88,11 @@ def _check_stages(plan: Plan, made: data.Dataset) -> None:
                 raise BrokenPromise(f"{station.name} moved in the stage {stage.name} of others")
 
 
-def check_settings(recipe: Any) -> Promises:
-    """A recipe refuses settings it does not know, and keeps every promise of a run when tiny."""
+def check_settings(recipe: Any, named: data.Dataset | None = None) -> Promises:
+    """A recipe refuses settings it does not know, and keeps every promise of a run when tiny.
+
+    ``named`` are the data it is tried on, where those of "synthetic" are not of its kind.
+    """
     names = {f.name for f in fields(recipe.defaults)}
     try:
         replace(recipe.defaults, surely_no_such_setting=1)
@@ -98,12 +101,13 @@ def check_settings(recipe: Any) -> Promises:
     else:
         raise BrokenPromise("unknown settings are refused")
     tiny = {"epochs": 2, "width": 24, "batch": 40, "dataset": "synthetic", "cells": 2}
+    tiny |= {"strings": 4}
     tiny |= {"widths": [12, 10][: len(getattr(recipe.defaults, "widths", []))]}
     for name in ("read", "counted"):  # positions of cells, of which there are two now
         places = getattr(recipe.defaults, name, None)
         tiny[name] = places and [place for place in places if place < 2]
     settings = replace(recipe.defaults, **{k: v for k, v in tiny.items() if k in names})
-    made = recipe.data(settings, data.load("synthetic"))
+    made = recipe.data(settings, named or data.load("synthetic"))
     again = type(settings)(**asdict(settings))
     promise(again == settings, "settings survive a round trip through plain values")
     return [

@@ -45,7 +45,7 @@ def _one_of(*names: str) -> Callable[[str], str]:
 def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """The whole command line, but for a recipe's settings (cli/settings.py), and that by verb."""
     from ..version import __version__
-    from . import bench, tables
+    from . import bench, generating, tables
 
     top = _Parser(
         prog="onward",
@@ -86,7 +86,7 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     )
     evaluate = verb("eval", "test errors of a trained run, on its own or other labelled data")
     evaluate.add_argument("folder", metavar="DIR", type=Path)
-    evaluate.add_argument("--data", metavar="PATH", help="folder or .npz; else the run's own")
+    evaluate.add_argument("--data", metavar="PATH", help="folder, .npz or text; else the run's own")
     predict = verb("predict", "labels, numbers or strangeness of new inputs")
     predict.add_argument("folder", metavar="DIR", type=Path)
     predict.add_argument("input", metavar="INPUT", help=".npy, .npz, an image or a folder of them")
@@ -98,6 +98,7 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
         help="default: linear, or goodness where there is no other",
     )
     predict.add_argument("--out", metavar="FILE", type=Path, help="else standard output")
+    generating.add_flags(verb("generate", "text that a run trained on text goes on with"))
     report = verb("report", "write DIR/report.html; further runs stand beside the first")
     report.add_argument("folders", metavar="DIR", type=Path, nargs="+")
     check = verb("check", "hold a part of your own to the library's promises")
@@ -112,15 +113,15 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
         metavar="list|download|verify",
     )
     data.add_argument("name", metavar="NAME", nargs="?")
-    data.add_argument("--data", metavar="PATH", help="verify this folder or .npz file")
+    data.add_argument("--data", metavar="PATH", help="verify this folder, .npz or text file")
     tables.add_flags(verb("table", "make the missing runs of a paper's table, and write its page"))
     bench.add_flags(verb("bench", "what training costs beside backprop, by two protocols"))
     return top, dict(verbs.choices)
 
 
 VERBS = (
-    *("ls", "show", "run", "relay", "resume", "eval", "predict", "report", "check", "data"),
-    *("table", "bench"),
+    *("ls", "show", "run", "relay", "resume", "eval", "predict", "generate", "report", "check"),
+    *("data", "table", "bench"),
 )
 
 

@@ -23,7 +23,7 @@ def show_run(folder: Path) -> int:
 def say_result(folder: Path) -> None:
     """The last lines of a run: test errors, its controls' beside them, and where to look."""
     from ..record import read
-    from ..report import spent
+    from ..report import characters, spent
     from ..report.records import companions
     from .guessing import no_better, not_below
 
@@ -41,6 +41,8 @@ def say_result(folder: Path) -> None:
     record = read(folder)
     if record.get("part", "readout") != "readout":
         print(f"for the next site: {folder / 'latents.safetensors'}")
+    if told := characters.line(record):
+        print(told)
     print(f"cost: {spent.line(record)}")
     print(f"report: {folder / 'report.html'}")
     controls = {place.name: its for place, its in beside.items() if place.name != "twin"}

@@ -292,6 +292,13 @@ def predict(given: argparse.Namespace) -> int:
     return 0
 
 
+def generate(given: argparse.Namespace) -> int:
+    """Text that a trained row goes on with."""
+    from . import generating
+
+    return generating.run(given)
+
+
 def report(given: argparse.Namespace) -> int:
     """The page of the first run, the others beside it."""
     print(_write_report(given.folders[0], given.folders[1:]))
@@ -332,6 +339,7 @@ def data(given: argparse.Namespace) -> int:
         for row in sets.catalogue():
             sizes: Any = row["sizes"]
             counts = " / ".join(f"{n:,}" for n in sizes.values())
+            counts = counts if any(sizes.values()) else "by its length"
             print(f"{row['name']!s:<14} {row['shape']!s:<12} {counts:<24} {row['source']}")
         return 0
     if given.name is None:

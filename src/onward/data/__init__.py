@@ -8,10 +8,11 @@
 | `cancer` | (30,), scikit-learn's, two classes | 379 / 95 / 95, stratified, a fixed permutation |
 | `mnist`, `fashion_mnist` | (1, 28, 28) | first 50,000, last 10,000 of the training file / 10,000 |
 | `cifar10` | (3, 32, 32) | first 45,000, last 5,000 of the training files / 10,000 |
+| `aesop`, any text file | (10, 30), windows of symbols | 80 / 10 / 10 % of the text |
 | an .npz file | as saved | as saved; without a validation split the last sixth of train |
 
 The official test set is always the test split, whole and in its order. Pixels are in [0, 1];
-features of tables are in the units they were measured in.
+features of tables are in the units they were measured in; a text is folded to 30 symbols (text.py).
 Nothing is downloaded at import, and nothing is ever unpickled.
 
 Shapes: x [N, *shape] float32, y [N] int64, or float32 where it is a number to predict; images are
@@ -19,6 +20,7 @@ Shapes: x [N, *shape] float32, y [N] int64, or float32 where it is a number to p
 """
 
 import os
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,13 +29,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from onward.data import builtin, formats, sources
+from onward.data import builtin, formats, sources, text
 from onward.data.dataset import Dataset, Split
 from onward.data.sources import MIRRORS
 from onward.data.table import SETS, entry
 from onward.errors import BadInput
 
-__all__ = ["MIRRORS", "SETS", "Dataset", "Split", "catalogue", "download", "load", "verify"]
+__all__ = [
+    "MIRRORS",
+    "SETS",
+    "Dataset",
+    "Split",
+    "catalogue",
+    "download",
+    "is_text",
+    "load",
+    "verify",
+]
 
 
 def load(name: str = "digits", path: str | Path | None = None, *, gaps: bool = False) -> Dataset:
@@ -45,7 +57,9 @@ def load(name: str = "digits", path: str | Path | None = None, *, gaps: bool = F
     and perhaps x_validation, y_validation (`onward.data.formats.read_npz` has the shapes). An
     .npz file is named by its stem, whatever `name` says; without a validation split its last
     sixth of train becomes one. With `gaps` its labels may leave out classes, as data to test a
-    trained network on may. The first line of a NOTE.txt in the folder becomes the note.
+    trained network on may. A .txt file, or any file where the set is a text, is read as text
+    (`onward.data.text`), and named by its stem, too. The first line of a NOTE.txt in the folder
+    becomes the note.
 
     Without `path`, the folder in the environment variable ONWARD_DATA is looked into, then the
     cache of downloads; then the set is downloaded.
@@ -61,6 +75,8 @@ def load(name: str = "digits", path: str | Path | None = None, *, gaps: bool = F
         place = Path(path).expanduser()
         if place.suffix.lower() == ".npz":
             return _from_npz(place, gaps)
+        if is_text(name, place):
+            return text.read(place, place.stem, "file")
         return _from_folder(name, sources.local_folder(name, place), "folder")
     if not entry(name).files:
         return _built_in(name)
@@ -69,15 +85,21 @@ def load(name: str = "digits", path: str | Path | None = None, *, gaps: bool = F
     return _from_folder(name, sources.fetch(name), "download")
 
 
+def is_text(name: str, path: Path) -> bool:
+    """Whether `load` reads `path` as a text of one's own: a .txt, or any file for a set of text."""
+    return path.suffix.lower() == ".txt" or (path.is_file() and entry(name).text)
+
+
 def catalogue() -> list[dict[str, object]]:
     """All named data sets, and where each would come from now; nothing is read or downloaded.
 
     Each row has `name`, `what` (a line of text), `shape` (of one sample), `classes` (1 where a
-    number is to be predicted), `sizes` (samples by split) and `source`: `embedded`, `made`,
-    `folder PATH`, `cache` or `download`.
+    number is to be predicted), `sizes` (samples by split; 0 for a text, which has as many as it is
+    long) and `source`: `embedded`, `made`, `folder PATH`, `cache`, `download`, or `file` for a text
+    that is to be named.
 
     >>> [row["name"] for row in catalogue()]
-    ['digits', 'synthetic', 'diabetes', 'cancer', 'mnist', 'fashion_mnist', 'cifar10']
+    ['digits', 'synthetic', 'diabetes', 'cancer', 'mnist', 'fashion_mnist', 'cifar10', 'aesop']
     """
     return [
         {
@@ -98,6 +120,10 @@ def download(name: str) -> str:
     Files that are in the cache with the right checksum are not fetched again. Raises `BadInput`
     for an unknown name, or when no mirror gives the files.
     """
+    if entry(name).text:
+        if _source(name) == "file":
+            sources.fetch(name)  # which says what to do
+        return f"{name}: {_source(name)}, nothing to download"
     if not entry(name).downloads:
         return f"{name}: {_source(name)}, nothing to download"
     return f"{name}: complete in {sources.fetch(name)}"
@@ -114,6 +140,8 @@ def verify(name: str, path: str | Path | None = None) -> str:
     'digits: 1,197 train, 300 validation, 300 test of shape 1 x 8 x'
     """
     checked = "sizes and labels right"
+    if path is None and _source(name) == "file":
+        sources.fetch(name)  # which says what to do
     if path is None and _source(name) == "download":
         raise BadInput(
             f"{name} is not on this machine: download it, or name its folder with --data PATH or "
@@ -138,6 +166,8 @@ def _source(name: str) -> str:
         return "made" if name == "synthetic" else "embedded"
     if sources.environment_folder(name) is not None:
         return f"folder {os.environ[sources.ENVIRONMENT]}"
+    if entry(name).text:
+        return "file"
     return "cache" if sources.is_cached(name) else "download"
 
 
@@ -156,6 +186,10 @@ def _built_in(name: str) -> Dataset:
 
 def _from_folder(name: str, folder: Path, origin: str) -> Dataset:
     row = SETS[name]
+    if row.text:
+        made = text.read(sources.find_file(folder, row.files[0]), name, origin)
+        notes = [made.note, sources.read_note(folder)]
+        return replace(made, note="; ".join(note for note in notes if note))
     known = row.train + row.validation
     if name == "cifar10":
         x, y, x_test, y_test = formats.read_cifar(folder, known, row.test)

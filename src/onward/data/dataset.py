@@ -36,9 +36,10 @@ class Dataset:
 
     `origin` is `embedded` (comes with a dependency), `made` (computed on the spot), `folder`
     (local files in the original layout), `download` (fetched once, then cached) or `file` (an
-    .npz file). `note` is one line a reader of the results ought to know, such as "re-coded as
-    JPEG". `target` is what y holds: classes, named by `label_names`, or numbers to predict; then
-    `classes` is 1 and the one label name is that of the quantity.
+    .npz or text file). `note` is one line a reader of the results ought to know, such as "re-coded
+    as JPEG". `target` is what y holds: classes, named by `label_names`, or numbers to predict; then
+    `classes` is 1 and the one label name is that of the quantity. `symbols` are the characters of a
+    text whose samples are windows [W, K] of them, one-hot, and whose classes are the next ones.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Dataset:
     origin: str
     note: str | None = None
     target: Literal["classes", "numbers"] = "classes"
+    symbols: str | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -88,5 +90,6 @@ class Dataset:
             "note": self.note,
             "fingerprint": self.fingerprint(),
             **target,
+            **({} if self.symbols is None else {"symbols": self.symbols}),
             "range": [float(x.min()), float(x.max())] if x.numel() else [],
         }

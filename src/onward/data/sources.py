@@ -65,12 +65,13 @@ def local_folder(name: str, path: Path) -> Path:
         raise BadInput(f"{path} holds Python pickles, which are never read; {_BINARY_WANTED}")
     if path.is_file():
         raise BadInput(
-            f"{path} is a file, wanted a folder with {_wanted(wanted)}, or an .npz file; "
-            "name the folder the file lies in"
+            f"{path} is a file, wanted a folder with {_wanted(wanted)}, an .npz file or a text "
+            "(.txt); name the folder the file lies in"
         )
     if not path.is_dir():
         raise BadInput(
-            f"there is no folder {path}; wanted one with {_wanted(wanted)}, or an .npz file"
+            f"there is no folder {path}; wanted one with {_wanted(wanted)}, or "
+            + ("a text file" if wanted.text else "an .npz file")
         )
     if (found := _search(name, path)) is not None:
         return found
@@ -151,6 +152,12 @@ def fetch(name: str) -> Path:
     stderr if that is a terminal. Raises `BadInput` when no mirror gives the file.
     """
     wanted = entry(name)
+    if not wanted.downloads:
+        raise BadInput(
+            f"{name} is not on this machine, and is not offered for download: put "
+            f"{', '.join(wanted.files)} into a folder called {name}, and name that folder or the "
+            f"file itself with --data PATH, or the folder it is in with {ENVIRONMENT}=PATH"
+        )
     mirrors = list(MIRRORS[name])
     for file, md5 in wanted.downloads.items():
         failures: dict[str, str] = {}
@@ -288,6 +295,8 @@ def _listing(folder: Path, most: int = 6) -> list[str]:
 def _wanted(row: Entry) -> str:
     if CIFAR_ARCHIVE in row.downloads:
         return f"{CIFAR_TRAIN[0]} to {CIFAR_TRAIN[-1]} and {CIFAR_TEST}, or {CIFAR_ARCHIVE}"
+    if row.text:
+        return ", ".join(row.files)
     return ", ".join(row.files) + " (each plain or .gz)"
 
 

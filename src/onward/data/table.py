@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from onward.data.formats import CIFAR_ARCHIVE, CIFAR_INSIDE, CIFAR_TEST, CIFAR_TRAIN
+from onward.data.text import NAMES, SYMBOLS, WINDOW
 from onward.errors import BadInput, nearest
 
 _IDX = (
@@ -26,7 +27,8 @@ class Entry:
     `files` are the files of a local folder, `downloads` those of the official download with
     their md5 sums; both are empty for sets that need no file. `folders` are the names a
     sub-folder with these files may have. `target` is what is to be predicted: one of the classes
-    `label_names`, or the number that its one entry names.
+    `label_names`, or the number that its one entry names. A `text` has as many samples as it is
+    long: its sizes are 0 here.
     """
 
     what: str
@@ -39,6 +41,7 @@ class Entry:
     downloads: Mapping[str, str] = field(default_factory=dict)
     folders: tuple[str, ...] = ()
     target: Literal["classes", "numbers"] = "classes"
+    text: bool = False
 
     @property
     def classes(self) -> int:
@@ -144,6 +147,17 @@ SETS: dict[str, Entry] = {
         (*CIFAR_TRAIN, CIFAR_TEST),
         {CIFAR_ARCHIVE: "c32a1d4ab5d03f1284b67883e8d87530"},
         ("cifar10", CIFAR_INSIDE),
+    ),
+    "aesop": Entry(
+        "Aesop's Fables, a text: windows of 10 symbols, and the next; any text file serves",
+        (WINDOW, len(SYMBOLS)),
+        0,
+        0,
+        0,
+        NAMES,
+        ("aesop.txt",),
+        folders=("aesop",),
+        text=True,
     ),
 }
 

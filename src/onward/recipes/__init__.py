@@ -15,6 +15,7 @@ MODULES = {
     "bp-digits": "bp_digits",
     "bp-mnist": "bp_mnist",
     **{f"collab-{data}": "collab" for data in _SETS},
+    "ff-aesop": "ff_aesop",
     "ff-digits": "ff_digits",
     "ff-mnist": "ff_mnist",
     **{f"uff-{cell}-{data}": "uff" for data in _SETS for cell in _UFF},

@@ -34,6 +34,8 @@ class ForwardForwardSettings:
         batch: samples a batch
         schedule: who learns when; greedy trains each cell to its end, pairwise has no walls
         fresh: whether each cell in its turn has a batch of its own (schedule alternating)
+        phases: positives and negatives in one update, or separated in time (schedule simultaneous)
+        phase_length: updates of each sign before the other's turn, where phases are separated
         optimizer: of every cell
         lr: learning rate of the cells, per step
         momentum: of sgd
@@ -70,6 +72,8 @@ class ForwardForwardSettings:
         "simultaneous"
     )
     fresh: bool = False
+    phases: Literal["mixed", "separated"] = "mixed"
+    phase_length: int = 1
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.001
     momentum: float = 0.9
@@ -141,6 +145,8 @@ def build(s: ForwardForwardSettings, data: "Dataset", seed: int) -> "Plan":
         schedule = partial(schedules.greedy, budget=s.memory_gib)
     if s.fresh:
         schedule = partial(schedules.alternating, fresh=True)
+    if s.phases == "separated":
+        schedule = partial(schedules.separated, length=s.phase_length)
     rate = RATE_SCHEDULES[s.rate]
     training = Training(s.epochs, s.batch, rate, s.evaluate_every, s.checkpoint_every)
     return Plan(row, schedule, training)
@@ -180,6 +186,14 @@ def _hears(s: ForwardForwardSettings, cell: int) -> list[int]:
 
 def _refuse(s: ForwardForwardSettings) -> None:
     """Settings that mean nothing together, each by name."""
+    from .limits import phased
+
+    phased(s.phases, s.phase_length)
+    if s.phases == "separated" and s.schedule != "simultaneous":
+        raise BadInput(
+            f"phases=separated is of schedule=simultaneous, and schedule is {s.schedule}: leave "
+            "one out"
+        )
     if s.coupling == "learned" and s.gamma == "none":
         raise BadInput("coupling=learned wants cells to listen to: take gamma=all or earlier")
     if s.coupling == "learned" and s.scale != 1:

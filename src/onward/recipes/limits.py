@@ -36,3 +36,13 @@ def zero_or_more(**settings: float) -> None:
     for name, value in settings.items():
         if not (value >= 0 and math.isfinite(value)):
             raise BadInput(f"{name} should be 0 or more, and is {value}")
+
+
+def phased(phases: str, length: int) -> None:
+    """A length of phases where they are separated, and only there."""
+    at_least(1, phase_length=length)
+    if phases == "mixed" and length != 1:
+        raise BadInput(
+            f"phase_length is of separated phases, and phases=mixed: take phases=separated, or "
+            f"leave out phase_length={length}"
+        )

@@ -63,7 +63,9 @@ def start(
     if seed < 0:
         raise BadInput(f"seed should be 0 or more, and is {seed}")
     machine.resolve()
-    own_file = data_path is not None and Path(data_path).suffix.lower() == ".npz"
+    own_file = data_path is not None and (
+        Path(data_path).suffix.lower() == ".npz" or data.is_text(settings.dataset, Path(data_path))
+    )
     dataset = recipe.data(settings, data.load(settings.dataset, data_path))
     plan = recipe.build(settings, dataset, seed)
     # A file of one's own is its own name; which named set it replaced does not matter.
@@ -373,4 +375,5 @@ def blank(record: Mapping[str, Any]) -> Dataset:
     return Dataset(
         *(about["name"], split, split, split, about["classes"], names, about["origin"]),
         target=target,
+        symbols=about.get("symbols"),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..files import write_atomically
 from ..record import read
-from . import added, restored, sections
+from . import added, characters, restored, sections
 from . import quantities as q
 from .records import Record, companions, mapping, name_of
 from .style import STYLE
@@ -38,6 +38,7 @@ def render(run: Path, beside: Sequence[Path] = ()) -> str:
     runs = _together(run, record, beside)
     parts = [
         ("result", "Result", sections.result(runs)),
+        ("text", "Text", characters.section(record)),
         ("curves", "Curves", sections.curves(runs)),
         ("added", "What each cell adds", added.section(record)),
         ("confusion", "Confusion", sections.confusion(record)),
