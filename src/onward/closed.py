@@ -28,7 +28,8 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 from torch.optim import AdamW, Optimizer
 
-from .algorithms import Collaborative, ForwardForward
+from .algorithms import Collaborative, ForwardForward, HybridForwardForward
+from .algorithms.contrast import Contrast
 from .cells import Dense, PeerNorm
 from .cells.lengths import TINY, Normalise, l2, rms, unchanged
 from .goodness import power
@@ -85,7 +86,7 @@ def closed_loss(algorithm: Algorithm) -> bool:
     """Whether an algorithm's loss is that of the file's head."""
     if not closed_family(algorithm):
         return False
-    assert isinstance(algorithm, ForwardForward)
+    assert isinstance(algorithm, Contrast)
     return power(algorithm.goodness, 1) is not None
 
 
@@ -93,7 +94,7 @@ def closed_family(algorithm: Algorithm) -> bool:
     """Whether an algorithm is Forward-Forward, or its collaborative form with a logistic loss."""
     if type(algorithm) is Collaborative:
         return algorithm.objective == "logistic"
-    return type(algorithm) is ForwardForward
+    return type(algorithm) in (ForwardForward, HybridForwardForward)
 
 
 def closed_station(station: Station) -> bool:
@@ -199,7 +200,7 @@ def answer(cell: Dense, seen: Rows, z: Tensor, h: Tensor) -> Tensor:
 class ClosedCell:
     """The closed forms of one cell. Activities h and drives z, [R, F] both, are the caller's."""
 
-    def __init__(self, station: Station, algorithm: ForwardForward):
+    def __init__(self, station: Station, algorithm: Contrast):
         assert isinstance(station.cell, Dense)
         self.cell, self.algorithm, self.name = station.cell, algorithm, station.name
         (optimizer,) = station.optimizers.values()

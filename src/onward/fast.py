@@ -13,6 +13,9 @@ first cell's weights W [F, D] that stand at the code:
 (s and d as in ``closed.py``, s of each stream its own.) Of 3 forward and 2 backward products of the
 first cell 1 and 1 are left; and where every label is tried, 1 of K.
 
+Without labels, where negatives are hybrids of two images, nothing is shared: positives and
+negatives are two kinds of rows. Positives are what the readout is shown, so no pass is made for it.
+
 Everything here says by itself where it does not apply (a subclass, a hook, another goodness,
 another optimiser, bf16), and then the caller goes by autograd. Nothing here outlasts a step but
 scratch that is overwritten: what decides numbers is in the stations, their optimisers and the
@@ -29,7 +32,8 @@ from torch import Generator, Tensor
 from torch.nn.functional import log_softmax
 
 from . import readouts
-from .algorithms import ForwardForward
+from .algorithms import ForwardForward, HybridForwardForward
+from .algorithms.contrast import Contrast
 from .cells import Dense
 from .cells.lengths import rms
 from .closed import (
@@ -58,6 +62,7 @@ class Steps:
 
     def __init__(self, row: Row, x: Tensor, y: Tensor, rng: Generator):
         self.row, self.x, self.y, self.rng = row, x.flatten(1), y, rng
+        self.samples = x
         self.scratch = Scratch()
 
     def apply(self) -> bool:
@@ -77,9 +82,12 @@ class Steps:
     def step(self, index: Tensor) -> dict[str, Tensor]:
         """Every cell and the readout learn from the samples index [B]: each station's loss."""
         row, algorithm = self.row, self.row.algorithm
-        assert isinstance(algorithm, ForwardForward)
+        assert isinstance(algorithm, Contrast)
         cells = [ClosedCell(station, algorithm) for station in row.stations]
         y = self.y[index]
+        if isinstance(algorithm, HybridForwardForward):
+            return self._mixed(cells, algorithm.streams(self.samples[index], y, self.rng), y)
+        assert isinstance(algorithm, ForwardForward)
         batch = _Batch(row.stations[0], algorithm, self._bare(index, algorithm), self.scratch)
         losses: dict[str, Tensor] = {}
         scores = None
@@ -97,6 +105,26 @@ class Steps:
             losses[cell.name] = cell.learn(seen, z, h, norm, _heard(told[:-1]))
             if number + 1 < len(cells):
                 seen = Rows(h, cells[number + 1].inverse(norm))
+        return losses
+
+    def _mixed(self, cells: list[ClosedCell], ins: Streams, y: Tensor) -> dict[str, Tensor]:
+        """Cells learn from streams without labels, then the readout from its own."""
+        rows, shown = ins.rows.flatten(1), self.row.algorithm.shows
+        assert shown is not None
+        seen = Rows(rows, cells[0].inverse(torch.linalg.vector_norm(rows, dim=1)))
+        mine = slice(shown * len(y), (shown + 1) * len(y))
+        losses: dict[str, Tensor] = {}
+        answers: list[tuple[Tensor, Tensor]] = []
+        for number, cell in enumerate(cells):
+            z, h = self._room(f"answer {number}", cell, len(rows))
+            norm = cell.forward(seen, z, h)
+            losses[cell.name] = cell.learn(seen, z, h, norm)
+            answers.append((h[mine], norm[mine]))
+            if number + 1 < len(cells):
+                seen = Rows(h, cells[number + 1].inverse(norm))
+        head, station = self.row.linear(), self.row.readout
+        if head is not None and station is not None:
+            losses[station.name], _ = learn(head, station, [answers[i] for i in head.read], y)
         return losses
 
     def _learn_together(self, cells: list[ClosedCell], seen: Rows, count: int) -> dict[str, Tensor]:
@@ -196,7 +224,7 @@ class Alone:
             return None
         if not (closed_cell(station.cell, x) and closed_station(station)):
             return None
-        assert isinstance(algorithm, ForwardForward)
+        assert isinstance(algorithm, Contrast)
         cell = ClosedCell(station, algorithm)
         if x.shape[1] != cell.cell.inputs:
             return None
@@ -211,14 +239,13 @@ class Alone:
 def every_label(row: Row, x: Tensor) -> Tensor:
     """``readouts.every_label`` with one first product.  x [B, *D] -> [cells, B, K]."""
     algorithm, flat = row.algorithm, x.flatten(1)
-    if not _row(row, flat):
+    if not (_row(row, flat) and isinstance(algorithm, ForwardForward)):
         return readouts.every_label(row.cells, algorithm, x)
-    assert isinstance(algorithm, ForwardForward)
     batch = _unlabelled(row, flat)
-    verdicts = [
-        torch.stack([_verdict(algorithm, h, norm) for h, norm in _answers(row, batch, label)])
-        for label in range(algorithm.classes)
-    ]
+    verdicts = []
+    for label in range(algorithm.classes):
+        answers = _answers(row, _labelled(batch, label), batch.scratch)
+        verdicts.append(torch.stack([_verdict(algorithm, h, norm) for h, norm in answers]))
     return torch.stack(verdicts, dim=2)
 
 
@@ -234,7 +261,7 @@ def linear_scores(row: Row, x: Tensor) -> Tensor:
     widths = [cell.outputs for i in head.read if isinstance(cell := row.cells[i], Dense)]
     parts = dict(zip(head.read, torch.split(weight, widths, dim=1), strict=True))
     scores = flat.new_zeros(len(flat), len(weight))
-    answers = _answers(row, _unlabelled(row, flat), algorithm.neutral)
+    answers = _answers(row, _neutral(row, flat), Scratch())
     for number, (h, norm) in enumerate(islice(answers, max(head.read) + 1)):
         if number in parts:
             s = inverse_length(norm, rms, h.shape[1])[:, None]
@@ -250,18 +277,32 @@ def _unlabelled(row: Row, x: Tensor) -> "_Batch":
     return _Batch(row.stations[0], algorithm, bare, Scratch())
 
 
-def _answers(row: Row, batch: "_Batch", view: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Every cell's answer [B, F] to one view of a batch, and its lengths [B].
+def _labelled(batch: "_Batch", view: int) -> Rows:
+    """One view of every sample of a batch."""
+    return _Coded(batch, torch.full((len(batch.bare),), view, device=batch.bare.device))
+
+
+def _neutral(row: Row, x: Tensor) -> Rows:
+    """Samples x [B, D] as the readout is shown them."""
+    if isinstance(row.algorithm, ForwardForward):
+        return _labelled(_unlabelled(row, x), row.algorithm.neutral)
+    first = row.cells[0]
+    assert isinstance(first, Dense)
+    norm = torch.linalg.vector_norm(x, dim=1)
+    return Rows(x, inverse_length(norm, first.normalise, first.inputs))
+
+
+def _answers(row: Row, seen: Rows, scratch: Scratch) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every cell's answer [B, F] to rows that the first one sees, and its lengths [B].
 
     An answer is overwritten two cells later: all of a deep row's would be more than a cell takes
     to learn.
     """
-    cells, count = row.cells, len(batch.bare)
-    seen: Rows = _Coded(batch, torch.full((count,), view, device=batch.bare.device))
+    cells, count = row.cells, len(seen.x)
     for number, cell in enumerate(cells):
         assert isinstance(cell, Dense)
-        z = batch.scratch.rows(f"drive {cell.outputs}", count, cell.outputs, batch.bare)
-        h = batch.scratch.rows(f"{number % 2} {cell.outputs}", count, cell.outputs, batch.bare)
+        z = scratch.rows(f"drive {cell.outputs}", count, cell.outputs, seen.x)
+        h = scratch.rows(f"{number % 2} {cell.outputs}", count, cell.outputs, seen.x)
         norm = answer(cell, seen, z, h)
         yield h, norm
         if number + 1 < len(cells):
@@ -323,19 +364,21 @@ def _row(row: Row, x: Tensor) -> bool:
     algorithm = row.algorithm
     if not row.fast or _cast(x) or not closed_family(algorithm):
         return False
-    assert isinstance(algorithm, ForwardForward)
-    if algorithm.writer is not over_first and algorithm.writer is not appended:
-        return False
     if not all(closed_cell(cell, x) for cell in row.cells):
         return False
-    room = algorithm.classes if algorithm.writer is appended else 0
-    widths = [x.shape[1] + room]
+    widths = [x.shape[1]]
+    if isinstance(algorithm, ForwardForward):
+        if algorithm.writer is not over_first and algorithm.writer is not appended:
+            return False
+        if x.shape[1] < algorithm.classes:
+            return False
+        widths[0] += algorithm.classes if algorithm.writer is appended else 0
     for cell in row.cells:
         assert isinstance(cell, Dense)
         if cell.inputs != widths[-1]:
             return False
         widths.append(cell.outputs)
-    return x.shape[1] >= algorithm.classes
+    return True
 
 
 def _heard(told: list[Tensor]) -> Tensor | None:

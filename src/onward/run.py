@@ -91,6 +91,8 @@ class Run:
             station.cell.to(self.device)
         self.x = data.train.x.to(self.device)
         self.y = data.train.y.to(self.device)
+        # What schedules read, at a batch's step and no earlier: its rows are augmented just before.
+        self.seen = self.x if plan.augment is None else self.x.clone()
         self.rng = generator(result["seed"], "negatives", device=self.device)
         self.at = _Position()
         self.energy = Energy(counters(self.device))
@@ -99,7 +101,7 @@ class Run:
         self._warm = False  # whether the stage under way has made a step in this process
         self._trained = 0  # cells that have learned
         # A schedule that can't serve this row says so here, before a folder is made.
-        plan.schedule(self.row, self.x, self.y, self.rng)
+        plan.schedule(self.row, self.seen, self.y, self.rng)
 
     def resume(self, saved: checkpoint.Saved) -> None:
         """Go back to a checkpoint: weights, optimisers, generators, position, record.
@@ -152,7 +154,7 @@ class Run:
         if self.out is not None and getattr(schedule, "func", schedule) in (greedy, frozen):
             # Frozen outputs go where the run lives: disk that it may fill.
             schedule = partial(schedule, folder=self.out)  # type: ignore[call-arg]
-        return schedule(self.row, self.x, self.y, self.rng)
+        return schedule(self.row, self.seen, self.y, self.rng)
 
     def _train_stages(self, resident: int) -> None:
         stages = self._stages()
@@ -202,6 +204,7 @@ class Run:
         self.energy.begin()
         began = time.perf_counter()
         for index in batches[at.batch :]:
+            self._augment(stage, index)
             if not self._warm:
                 losses = self._first_step(stage, index)
             else:
@@ -216,6 +219,13 @@ class Run:
                 self._gather(sums, began)
                 self._interrupt(stage)
         self._gather(sums, began)
+
+    def _augment(self, stage: Stage, index: Tensor) -> None:
+        """Draw a batch's training samples anew, from its place in the run and nothing before it."""
+        if self.plan.augment is not None:
+            counters = stage.order, self.at.epoch, self.at.batch
+            rng = generator(self.record["seed"], "augment", *counters, device=self.device)
+            self.seen[index] = self.plan.augment(self.x[index], rng)
 
     def _first_step(self, stage: Stage, index: Tensor) -> Losses:
         """The first step of a stage in this process: buffers are made, and products counted."""

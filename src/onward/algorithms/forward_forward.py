@@ -7,8 +7,7 @@ temperature and p = sigmoid((g - theta) / T) the cell's belief that a row is rea
     L(cell) = - (1/2N) ( sum_pos log p  +  sum_neg log (1 - p) )
             =   1/2 mean softplus((theta - g_pos) / T)  +  1/2 mean softplus((g_neg - theta) / T)
 
-and, where the cell has one, plus its peer term over the positives. The 1/2 makes the gradient of a
-ReLU cell under the sum of squares -(1/N)(1-p) y x_hat: the author's MATLAB, factor for factor.
+and, where the cell has one, plus its peer term over the positives (``contrast.py``).
 
 Two ways to read off a class: every label is tried and the largest goodness, summed over chosen
 cells, wins (``verdict``); or a linear softmax reads the cells' answers to the image with a neutral
@@ -20,21 +19,18 @@ batch, so defaults are those of the author's MATLAB (theta = number of units, T 
 B = samples, N = B, S = 2 streams (positive, negative), K = classes, F = units.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Generator, Tensor, nn
-from torch.nn.functional import softplus
+from torch import Generator, Tensor
 
-from ..goodness import Goodness, natural_threshold, sum_of_squares
 from ..labels import Writer, label_code, over_first
-from ..local import Algorithm, Streams
 from ..negatives import Negatives, hard_label
+from .contrast import Contrast
 
 
 @dataclass(frozen=True)
-class ForwardForward(Algorithm):
+class ForwardForward(Contrast):
     """Forward-Forward with the label inside the input.
 
     ``classes`` K >= 2; ``theta`` in units of goodness, None for :func:`natural_threshold`;
@@ -47,17 +43,9 @@ class ForwardForward(Algorithm):
     """
 
     classes: int
-    goodness: Goodness = sum_of_squares
-    theta: float | None = None
-    temperature: float = 1.0
     negatives: Negatives = hard_label
     writer: Writer = over_first
     label_value: float = 1.0
-
-    @property
-    def count(self) -> int:
-        """Positives and negatives."""
-        return 2
 
     @property
     def asks_scores(self) -> bool:
@@ -87,39 +75,3 @@ class ForwardForward(Algorithm):
     def draw(self, y: Tensor, rng: Generator, scores: Tensor | None) -> Tensor:
         """True labels, then wrong ones.  y [B] -> [2, B]."""
         return torch.stack([y, self.negatives(y, self.classes, scores, rng)])
-
-    def losses(
-        self, cell: nn.Module, ins: Streams, outs: Streams, hint: Tensor | None
-    ) -> Iterator[tuple[str, Tensor]]:
-        """The logistic loss of the file's head, and the peer term of a cell that has one."""
-        loss = self.logistic(self.goodness(outs.rows), self.threshold(outs.rows))
-        yield "cell", self.with_peers(loss, cell, ins, outs)
-
-    def logistic(self, g: Tensor, theta: float) -> Tensor:
-        """The loss of the goodness g [2B] of all rows, positives first."""
-        g_pos, g_neg = g.chunk(2)  # [B], [B]
-        return 0.5 * (
-            softplus((theta - g_pos) / self.temperature).mean()
-            + softplus((g_neg - theta) / self.temperature).mean()
-        )
-
-    def with_peers(self, loss: Tensor, cell: nn.Module, ins: Streams, outs: Streams) -> Tensor:
-        """A loss plus the peer term of a cell that has one."""
-        penalty = getattr(cell, "penalty", None)
-        term = None if penalty is None else penalty(ins.split()[0], outs.split()[0])
-        return loss if term is None else loss + torch.as_tensor(term)
-
-    def threshold(self, h: Tensor) -> float:
-        """theta for a cell that answers h [B, *F]."""
-        if self.theta is not None:
-            return self.theta
-        return natural_threshold(self.goodness, *h.shape[1:])
-
-    def verdict(self, h: Tensor) -> Tensor:
-        """The goodness.  h [B, *F] -> [B]."""
-        return self.goodness(h)
-
-    def measures(self, outs: Streams) -> dict[str, Tensor]:
-        """Mean goodness of positives and of negatives."""
-        g_pos, g_neg = self.goodness(outs.rows).chunk(2)
-        return {"goodness_positive": g_pos.mean(), "goodness_negative": g_neg.mean()}
