@@ -22,6 +22,7 @@ from onward import (
     BadInput,
     Dense,
     ForwardForward,
+    HybridForwardForward,
     adamw,
     build_row,
     checkpoint,
@@ -158,6 +159,20 @@ def test_equals_autograd(name: str, normalise: str, peers: float) -> None:
                 )
 
 
+@pytest.mark.parametrize("normalise", ["rms", "l2", "none"])
+@pytest.mark.parametrize("name", POWERS)
+def test_hybrids_equal_autograd(name: str, normalise: str) -> None:
+    for optimizer in OPTIMIZERS.values():
+        for peers in (0.0, 0.03):
+            row = row_of(
+                HybridForwardForward(goodness=POWERS[name]),
+                optimizer,
+                peers=peers,
+                normalise=lengths.BY_NAME[normalise],
+            )
+            assert_equal_training(row, 1e-9)
+
+
 CASES: dict[str, Callable[[], Row]] = {
     "theta and temperature": lambda: row_of(FF(theta=3.0, temperature=0.5)),
     "a soft temperature": lambda: row_of(FF(temperature=7.0), peers=0.1),
@@ -168,6 +183,11 @@ CASES: dict[str, Callable[[], Row]] = {
     "a readout of the first": lambda: row_of(FF(), read=(0,)),
     "a readout out of order": lambda: row_of(FF(), read=(2, 0)),
     "a readout by adamw": lambda: row_of(FF(), readout=adamw(1e-2)),
+    "hybrids, and a readout of all cells": lambda: row_of(HybridForwardForward(), read=(0, 1, 2)),
+    "hybrids, and no readout": lambda: row_of(HybridForwardForward(), readout=None),
+    "hybrids, theta and temperature": lambda: row_of(
+        HybridForwardForward(theta=3.0, temperature=0.5, blurs=2, padding="zero")
+    ),
     "negative of a negative": lambda: row_of(
         FF(goodness=goodness.negative(goodness.negative(goodness.sum_of_squares)))
     ),
@@ -204,8 +224,8 @@ def test_silent_rows() -> None:
 
 def test_single_precision() -> None:
     """To 1e-4, relative to the largest, after the steps of two epochs."""
-    algorithm = FF(negatives=wrong_label)
-    assert_equal_training_in_fp32(row_of(algorithm, peers=0.03, dtype=torch.float32))
+    for algorithm in (FF(negatives=wrong_label), HybridForwardForward()):
+        assert_equal_training_in_fp32(row_of(algorithm, peers=0.03, dtype=torch.float32))
 
 
 def assert_equal_training_in_fp32(row: Row) -> None:
@@ -231,12 +251,12 @@ def test_learning_rates_that_change() -> None:
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("name", POWERS)
+@pytest.mark.parametrize("name", [*POWERS, "hybrids"])
 def test_greedy_equals_autograd(name: str, optimizer: str) -> None:
-    rows = [
-        row_of(FF(goodness=POWERS[name], negatives=wrong_label), OPTIMIZERS[optimizer], peers=0.03)
-        for _ in range(2)
-    ]
+    algorithm: Algorithm = HybridForwardForward()
+    if name in POWERS:
+        algorithm = FF(goodness=POWERS[name], negatives=wrong_label)
+    rows = [row_of(algorithm, OPTIMIZERS[optimizer], peers=0.03) for _ in range(2)]
     rows[1].fast = False
     x, y = made()
     losses = []
@@ -267,9 +287,12 @@ def test_every_label(name: str, writer: str) -> None:
 
 
 @pytest.mark.parametrize("read", [(1, 2), (0,), (2, 0)])
-@pytest.mark.parametrize("writer", labels.BY_NAME)
-def test_linear_scores(writer: str, read: tuple[int, ...]) -> None:
-    row = row_of(FF(writer=labels.BY_NAME[writer]), read=read)
+@pytest.mark.parametrize("name", [*labels.BY_NAME, "hybrids"])
+def test_linear_scores(name: str, read: tuple[int, ...]) -> None:
+    algorithm: Algorithm = HybridForwardForward()
+    if name in labels.BY_NAME:
+        algorithm = FF(writer=labels.BY_NAME[name])
+    row = row_of(algorithm, read=read)
     head, (x, _) = row.linear(), made()
     assert head is not None
     torch.nn.init.normal_(head.linear.weight)
@@ -308,6 +331,10 @@ class Otherwise(ForwardForward):
     """An algorithm that somebody changed."""
 
 
+class OtherHybrids(HybridForwardForward):
+    """Another one."""
+
+
 def hooked() -> Row:
     row = row_of(FF())
     row.cells[1].register_forward_hook(lambda module, args, out: None)
@@ -323,6 +350,7 @@ def held() -> Row:
 OTHERS: dict[str, Callable[[], Row]] = {
     "a subclassed cell": lambda: row_of(FF(), kind=Mine),
     "a subclassed algorithm": lambda: row_of(Otherwise(CLASSES)),
+    "another subclassed algorithm": lambda: row_of(OtherHybrids()),
     "top k": lambda: row_of(FF(goodness=goodness.top_k)),
     "a goodness of one's own": lambda: row_of(FF(goodness=lambda h: h.flatten(1).sum(1))),
     "a writer of one's own": lambda: row_of(FF(writer=lambda x, code: labels.over_first(x, code))),

@@ -36,7 +36,7 @@ THIN = 64
 
 
 class Fields(nn.Module):
-    """The linear part: x [B, C, H, W] -> drives [B, M, H', W'].
+    """The linear part: x [B, C, H, W] -> drives [B, M, H', W'], channels last in memory.
 
     ``shape`` (C, H, W) of the input; ``units`` M at each place; ``field`` its side; ``stride`` from
     one field to the next. ``truncated`` fields stand on every ``stride``-th place of the input and
@@ -126,13 +126,13 @@ class Fields(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Drives.  x [B, C, H, W] -> [B, M, H', W']."""
-        z = torch.bmm(self.windows(x), self.matrices())
+        z = torch.bmm(self.windows(x), self.matrices())  # [T, B, t t M]
         z = z.view(*self.tiles, len(x), self.tile, self.tile, self.units)
-        # [Ty, Tx, B, t, t, M] -> [B, M, Ty, t, Tx, t]
-        whole = z.permute(2, 5, 0, 3, 1, 4).reshape(
-            len(x), self.units, self.tiles[0] * self.tile, self.tiles[1] * self.tile
+        whole = z.permute(2, 0, 3, 1, 4, 5).reshape(
+            len(x), self.tiles[0] * self.tile, self.tiles[1] * self.tile, self.units
         )
-        return whole[..., : self.grid[0], : self.grid[1]] + self.bias.view(-1, *self.grid)
+        inside = whole[:, : self.grid[0], : self.grid[1]].contiguous()
+        return (inside + self.bias.view(*self.grid, -1)).permute(0, 3, 1, 2)
 
 
 class LocalFields(nn.Module):
@@ -188,7 +188,12 @@ class LocalFields(nn.Module):
         if self.peers is None:
             return None
         drive = self.fields(self.normalise(x).mean(0, keepdim=True))
-        return torch.as_tensor(self.peers(h.detach().flatten(1), drive.flatten(1)))
+        return torch.as_tensor(self.peers(place_by_place(h.detach()), place_by_place(drive)))
+
+
+def place_by_place(h: Tensor) -> Tensor:
+    """Units in the order in which they lie, that of the biases.  h [B, M, H', W'] -> [B, F]."""
+    return h.permute(0, 2, 3, 1).flatten(1)
 
 
 def _tile(units: int, side: int) -> int:
