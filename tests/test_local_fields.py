@@ -72,7 +72,7 @@ def test_gradients_are_those_of_the_masked_layer(name: str) -> None:
     x = torch.rand(4, *layer.shape, generator=generator(2, "x"), dtype=torch.float64)
     weigh = torch.rand(4, len(matrix), generator=generator(3, "x"), dtype=torch.float64)
     (layer(x).flatten(1) * weigh).sum().backward()
-    (x.flatten(1) @ matrix.T * weigh).sum().backward()
+    (x.flatten(1) @ matrix.T * weigh).sum().backward()  # type: ignore[no-untyped-call]
     own = copy.deepcopy(layer)
     assert layer.weight.grad is not None
     assert matrix.grad is not None
@@ -90,7 +90,8 @@ def test_updates_are_those_of_a_masked_dense_cell(name: str, peers: float) -> No
     matrix, there = written_out(layer)
     dense = Dense(matrix.shape[1], matrix.shape[0], peers=peers).double()
     dense.linear.weight.data = matrix.clone()
-    dense.linear.weight.register_hook(lambda gradient: gradient * there)
+    hook = dense.linear.weight.register_hook
+    hook(lambda gradient: gradient * there)  # type: ignore[no-untyped-call]
     algorithm = HybridForwardForward()
     maker = sgd(0.01, decay=0.1)
     stations = [

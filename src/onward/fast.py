@@ -28,13 +28,13 @@ from collections.abc import Iterator
 from itertools import islice
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from torch.nn.functional import log_softmax
 
 from . import readouts
 from .algorithms import ForwardForward, HybridForwardForward
 from .algorithms.contrast import Contrast
-from .cells import Dense
+from .cells import Dense, LocalFields
 from .cells.lengths import rms
 from .closed import (
     ClosedCell,
@@ -44,10 +44,14 @@ from .closed import (
     answer,
     closed_cell,
     closed_family,
+    closed_fields,
     closed_loss,
     closed_station,
+    flattened,
     inverse_length,
+    layer,
     plain,
+    seen_by,
 )
 from .goodness import power
 from .labels import appended, label_code, over_first
@@ -67,7 +71,7 @@ class Steps:
 
     def apply(self) -> bool:
         """Whether the closed forms can take the next step."""
-        row, x = self.row, self.x
+        row, x = self.row, self.samples
         if not (_row(row, x) and closed_loss(row.algorithm)):
             return False
         if row.readout is None:
@@ -104,14 +108,14 @@ class Steps:
                 told.append(cell.goodness(h, norm))
             losses[cell.name] = cell.learn(seen, z, h, norm, _heard(told[:-1]))
             if number + 1 < len(cells):
-                seen = Rows(h, cells[number + 1].inverse(norm))
+                seen = cells[number + 1].seen(h, norm)
         return losses
 
     def _mixed(self, cells: list[ClosedCell], ins: Streams, y: Tensor) -> dict[str, Tensor]:
         """Cells learn from streams without labels, then the readout from its own."""
-        rows, shown = ins.rows.flatten(1), self.row.algorithm.shows
+        rows, shown = _entering(self.row, ins.rows), self.row.algorithm.shows
         assert shown is not None
-        seen = Rows(rows, cells[0].inverse(torch.linalg.vector_norm(rows, dim=1)))
+        seen = cells[0].seen(rows, torch.linalg.vector_norm(rows.flatten(1), dim=1))
         mine = slice(shown * len(y), (shown + 1) * len(y))
         losses: dict[str, Tensor] = {}
         answers: list[tuple[Tensor, Tensor]] = []
@@ -119,9 +123,9 @@ class Steps:
             z, h = self._room(f"answer {number}", cell, len(rows))
             norm = cell.forward(seen, z, h)
             losses[cell.name] = cell.learn(seen, z, h, norm)
-            answers.append((h[mine], norm[mine]))
+            answers.append((flattened(cell.cell, h[mine]), norm[mine]))
             if number + 1 < len(cells):
-                seen = Rows(h, cells[number + 1].inverse(norm))
+                seen = cells[number + 1].seen(h, norm)
         head, station = self.row.linear(), self.row.readout
         if head is not None and station is not None:
             losses[station.name], _ = learn(head, station, [answers[i] for i in head.read], y)
@@ -135,7 +139,7 @@ class Steps:
             norm = cell.forward(seen, z, h)
             ran.append((seen, z, h, norm))
             if number + 1 < len(cells):
-                seen = Rows(h, cells[number + 1].inverse(norm))
+                seen = cells[number + 1].seen(h, norm)
         told = [cell.goodness(h, norm) for cell, (_, _, h, norm) in zip(cells, ran, strict=True)]
         return {
             cell.name: cell.learn(*ran[number], _heard(told[:number] + told[number + 1 :]))
@@ -174,7 +178,7 @@ class Steps:
             norm = cell.forward(seen, z, h)
             answers.append((h, norm))
             if number + 1 < len(cells):
-                seen = Rows(h, cells[number + 1].inverse(norm))
+                seen = cells[number + 1].seen(h, norm)
         return learn(head, station, [answers[i] for i in head.read], y)
 
 
@@ -226,11 +230,11 @@ class Alone:
             return None
         assert isinstance(algorithm, Contrast)
         cell = ClosedCell(station, algorithm)
-        if x.shape[1] != cell.cell.inputs:
+        if x.shape[1] != layer(cell.cell).weight.shape[1]:
             return None
         z = self.scratch.rows("drive", len(x), cell.cell.outputs, x)
         h = self.scratch.rows("answer", len(x), cell.cell.outputs, x)
-        seen = Rows(x, cell.inverse(torch.linalg.vector_norm(x, dim=1)))
+        seen = cell.seen(x, torch.linalg.vector_norm(x, dim=1))
         norm = cell.forward(seen, z, h)
         return {station.name: cell.learn(seen, z, h, norm, hint)}
 
@@ -238,10 +242,10 @@ class Alone:
 @torch.no_grad()
 def every_label(row: Row, x: Tensor) -> Tensor:
     """``readouts.every_label`` with one first product.  x [B, *D] -> [cells, B, K]."""
-    algorithm, flat = row.algorithm, x.flatten(1)
-    if not (_row(row, flat) and isinstance(algorithm, ForwardForward)):
+    algorithm = row.algorithm
+    if not (_row(row, x) and isinstance(algorithm, ForwardForward)):
         return readouts.every_label(row.cells, algorithm, x)
-    batch = _unlabelled(row, flat)
+    batch = _unlabelled(row, x.flatten(1))
     verdicts = []
     for label in range(algorithm.classes):
         answers = _answers(row, _labelled(batch, label), batch.scratch)
@@ -252,20 +256,21 @@ def every_label(row: Row, x: Tensor) -> Tensor:
 @torch.no_grad()
 def linear_scores(row: Row, x: Tensor) -> Tensor:
     """The linear readout on samples with a neutral label.  x [B, *D] -> [B, K]."""
-    algorithm, flat, head = row.algorithm, x.flatten(1), row.linear()
+    algorithm, head = row.algorithm, row.linear()
     assert head is not None
-    if not (_row(row, flat) and _head(head, flat)):
+    if not (_row(row, x) and _head(head, x)):
         seen = readouts.neutral_answers(row.cells, algorithm, x, head.read)
         return torch.as_tensor(head(head.features(seen)))
     weight = head.linear.weight
-    widths = [cell.outputs for i in head.read if isinstance(cell := row.cells[i], Dense)]
+    widths = [len(layer(row.cells[i]).bias) for i in head.read]
     parts = dict(zip(head.read, torch.split(weight, widths, dim=1), strict=True))
-    scores = flat.new_zeros(len(flat), len(weight))
-    answers = _answers(row, _neutral(row, flat), Scratch())
+    scores = x.new_zeros(len(x), len(weight))
+    answers = _answers(row, _neutral(row, x), Scratch())
     for number, (h, norm) in enumerate(islice(answers, max(head.read) + 1)):
         if number in parts:
             s = inverse_length(norm, rms, h.shape[1])[:, None]
-            scores.addcmul_(torch.mm(h, parts[number].T), s)
+            flat = flattened(row.cells[number], h)
+            scores.addcmul_(torch.mm(flat, parts[number].T), s)
     return scores
 
 
@@ -283,13 +288,16 @@ def _labelled(batch: "_Batch", view: int) -> Rows:
 
 
 def _neutral(row: Row, x: Tensor) -> Rows:
-    """Samples x [B, D] as the readout is shown them."""
+    """Samples x [B, *D] as the readout is shown them."""
     if isinstance(row.algorithm, ForwardForward):
-        return _labelled(_unlabelled(row, x), row.algorithm.neutral)
-    first = row.cells[0]
-    assert isinstance(first, Dense)
-    norm = torch.linalg.vector_norm(x, dim=1)
-    return Rows(x, inverse_length(norm, first.normalise, first.inputs))
+        return _labelled(_unlabelled(row, x.flatten(1)), row.algorithm.neutral)
+    norm = torch.linalg.vector_norm(x.flatten(1), dim=1)
+    return seen_by(row.cells[0], _entering(row, x), norm)
+
+
+def _entering(row: Row, x: Tensor) -> Tensor:
+    """Samples x [B, *D], flat for a dense first cell."""
+    return x.flatten(1) if isinstance(row.cells[0], Dense) else x
 
 
 def _answers(row: Row, seen: Rows, scratch: Scratch) -> Iterator[tuple[Tensor, Tensor]]:
@@ -300,15 +308,13 @@ def _answers(row: Row, seen: Rows, scratch: Scratch) -> Iterator[tuple[Tensor, T
     """
     cells, count = row.cells, len(seen.x)
     for number, cell in enumerate(cells):
-        assert isinstance(cell, Dense)
-        z = scratch.rows(f"drive {cell.outputs}", count, cell.outputs, seen.x)
-        h = scratch.rows(f"{number % 2} {cell.outputs}", count, cell.outputs, seen.x)
+        units = len(layer(cell).bias)
+        z = scratch.rows(f"drive {units}", count, units, seen.x)
+        h = scratch.rows(f"{number % 2} {units}", count, units, seen.x)
         norm = answer(cell, seen, z, h)
         yield h, norm
         if number + 1 < len(cells):
-            after = cells[number + 1]
-            assert isinstance(after, Dense)
-            seen = Rows(h, inverse_length(norm, after.normalise, after.inputs))
+            seen = seen_by(cells[number + 1], h, norm)
 
 
 def _verdict(algorithm: ForwardForward, h: Tensor, norm: Tensor) -> Tensor:
@@ -360,24 +366,37 @@ class _Coded(Rows):
 
 
 def _row(row: Row, x: Tensor) -> bool:
-    """Whether a row's answers to samples x [B, D] have closed forms, labels and all."""
-    algorithm = row.algorithm
+    """Whether a row's answers to samples x [B, *D] have closed forms, labels and all."""
+    algorithm, cells = row.algorithm, row.cells
     if not row.fast or _cast(x) or not closed_family(algorithm):
         return False
-    if not all(closed_cell(cell, x) for cell in row.cells):
+    if isinstance(algorithm, HybridForwardForward) and all(closed_fields(c, x) for c in cells):
+        return _fit(cells, x)
+    if not all(closed_cell(cell, x) for cell in cells):
         return False
-    widths = [x.shape[1]]
+    widths = [x[0].numel()]
     if isinstance(algorithm, ForwardForward):
         if algorithm.writer is not over_first and algorithm.writer is not appended:
             return False
-        if x.shape[1] < algorithm.classes:
+        if widths[0] < algorithm.classes:
             return False
         widths[0] += algorithm.classes if algorithm.writer is appended else 0
-    for cell in row.cells:
+    for cell in cells:
         assert isinstance(cell, Dense)
         if cell.inputs != widths[-1]:
             return False
         widths.append(cell.outputs)
+    return True
+
+
+def _fit(cells: list[nn.Module], x: Tensor) -> bool:
+    """Whether every cell of local fields is given maps of its own shape."""
+    shape = tuple(x.shape[1:])
+    for cell in cells:
+        assert isinstance(cell, LocalFields)
+        if cell.fields.shape != shape:
+            return False
+        shape = cell.maps
     return True
 
 

@@ -12,7 +12,7 @@ ReLU cell under the sum of squares -(1/N)(1-p) y x_hat: the author's MATLAB, fac
 What is positive and what is negative says a subclass: labels written into images
 (``forward_forward.py``), or images and hybrids of two (``hybrid.py``).
 
-Departs from the paper: nothing known; the paper gives no theta or temperature, so defaults are
+Departs from the paper: nothing known; the paper gives no theta or temperature, so subclasses have
 those of the author's MATLAB (theta = number of units, T = 1).
 
 B = samples, N = B, S = 2 streams (positive, negative), F = units.
@@ -20,26 +20,24 @@ B = samples, N = B, S = 2 streams (positive, negative), F = units.
 
 from abc import ABC
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from ..goodness import Goodness, natural_threshold, sum_of_squares
+from ..goodness import Goodness, natural_threshold
 from ..local import Algorithm, Streams
 
 
-@dataclass(frozen=True, kw_only=True)
 class Contrast(Algorithm, ABC):
     """Two streams, positives first, and the loss of the file's head.
 
     ``theta`` in units of goodness, None for :func:`natural_threshold`; ``temperature`` T > 0.
     """
 
-    goodness: Goodness = sum_of_squares
-    theta: float | None = None
-    temperature: float = 1.0
+    goodness: Goodness
+    theta: float | None
+    temperature: float
 
     @property
     def count(self) -> int:

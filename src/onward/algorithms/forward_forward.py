@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from ..goodness import Goodness, sum_of_squares
 from ..labels import Writer, label_code, over_first
 from ..negatives import Negatives, hard_label
 from .contrast import Contrast
@@ -43,6 +44,9 @@ class ForwardForward(Contrast):
     """
 
     classes: int
+    goodness: Goodness = sum_of_squares
+    theta: float | None = None
+    temperature: float = 1.0
     negatives: Negatives = hard_label
     writer: Writer = over_first
     label_value: float = 1.0

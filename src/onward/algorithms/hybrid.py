@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from ..goodness import Goodness, sum_of_squares
 from ..hybrids import Padding, hybrids
 from ..local import Streams
 from .contrast import Contrast
@@ -31,7 +32,8 @@ from .contrast import Contrast
 class HybridForwardForward(Contrast):
     """Forward-Forward on images and hybrids of two.
 
-    ``blurs`` 0 or more, of each mask, and ``padding`` of the bits that are blurred.
+    ``goodness``, ``theta`` and ``temperature`` as of :class:`Contrast`; ``blurs`` 0 or more, of
+    each mask, and ``padding`` of the bits that are blurred.
 
     >>> algorithm = HybridForwardForward(blurs=4)
     >>> x, y = torch.rand(4, 1, 6, 6), torch.tensor([0, 1, 2, 0])
@@ -39,6 +41,9 @@ class HybridForwardForward(Contrast):
     torch.Size([8, 1, 6, 6])
     """
 
+    goodness: Goodness = sum_of_squares
+    theta: float | None = None
+    temperature: float = 1.0
     blurs: int = 6
     padding: Padding = "edge"
 

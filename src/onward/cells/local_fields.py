@@ -31,8 +31,8 @@ from ..errors import BadInput
 from .lengths import Normalise, rms
 from .peers import PeerNorm
 
-THIN = 64
-"""Units of a tile below which more places are taken together: products would be too thin."""
+THIN, WIDE = 16, 128
+"""Units a place below which places are taken together, and the least a tile of them then has."""
 
 
 class Fields(nn.Module):
@@ -197,9 +197,9 @@ def place_by_place(h: Tensor) -> Tensor:
 
 
 def _tile(units: int, side: int) -> int:
-    """The side of the smallest tile, a power of 2, that is not thin, or the whole grid."""
+    """1, or for few units the side, a power of 2, of the smallest tile that is wide enough."""
     tile = 1
-    while tile**2 * units < THIN and tile < side:
+    while units < THIN and tile**2 * units < WIDE and tile < side:
         tile *= 2
     return min(tile, side)
 
