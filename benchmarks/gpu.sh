@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Every row that waits for a GPU, each job under ten minutes and resumable.
 #   benchmarks/gpu.sh DATA OUT [JOB ...]     DATA: folder of data sets; OUT: where runs are left
-# Jobs: epoch ff-mnist bp-mnist, uff-DATA, theta-DATA and collab-DATA for DATA mnist, fashion and
-# cifar10, cost. Without names, all of them in turn. Thresholds that theta-DATA finds go by hand into
-# FACTORS of recipes/collab.py, before collab-DATA.
+# Jobs: epoch ff-mnist bp-mnist, ff-free-mnist ff-local-mnist ff-mnist-4x2000 ff-mnist-4x2000-fast
+# ff-jitter-mnist (until they say that nothing is left), uff-DATA, theta-DATA and collab-DATA for DATA
+# mnist, fashion and cifar10, cost. Without names, all of them in turn. Thresholds that theta-DATA
+# finds go by hand into FACTORS of recipes/collab.py, before collab-DATA.
 set -euo pipefail
 data=$1; out=$2; shift 2
-jobs=("$@"); [ ${#jobs[@]} -gt 0 ] || jobs=(epoch ff-mnist bp-mnist {uff,theta,collab}-{mnist,fashion,cifar10} cost)
+hinton=(ff-free-mnist ff-local-mnist ff-mnist-4x2000{,-fast} ff-jitter-mnist)
+jobs=("$@"); [ ${#jobs[@]} -gt 0 ] || jobs=(epoch ff-mnist bp-mnist "${hinton[@]}" {uff,theta,collab}-{mnist,fashion,cifar10} cost)
 onward() { python3 -m onward "$@"; }
 
 # Small steps leave a GPU idle most of the time: many runs at once fill it. What is stopped here
@@ -14,6 +16,19 @@ onward() { python3 -m onward "$@"; }
 nine_minutes() {
   timeout --signal=INT 540 python3 -m onward "$@" --jobs 12 --device cuda --out "$out/table" --results "$out/results" \
     || [ $? -eq 130 ] || [ $? -eq 124 ]
+}
+
+# One seed of a recipe and the controls beside it, for nine minutes from where they were.
+one_seed() {
+  local run=$out/$1-cuda/seed-$2 code=0 words
+  if [ -e "$run/record.json" ]; then words=(resume "$run")
+  else words=(run "$1" --seed "$2" --device cuda --threads 1 --out "$run"); fi
+  timeout --signal=INT 540 python3 -m onward "${words[@]}" --data "$data/mnist" 2>"$run.log" || code=$?
+  case $code in
+    0) echo "$1, seed $2: finished" ;;
+    124|130) echo "$1, seed $2: goes on when called again" ;;
+    *) tail -3 "$run.log"; grep -q 'nothing is left to do' "$run.log" ;;
+  esac
 }
 
 for job in "${jobs[@]}"; do
@@ -29,6 +44,10 @@ for job in "${jobs[@]}"; do
         if [ -e "$run/record.json" ]; then onward resume "$run" --data "$data/mnist" || true
         else onward run "$job" --seed "$seed" --device cuda --data "$data/mnist" --out "$run" --threads 4; fi
       done ;;
+    ff-free-mnist|ff-local-mnist|ff-mnist-4x2000*|ff-jitter-mnist)
+      mkdir -p "$out/$job-cuda"; seeds=()
+      for seed in 0 1 2; do one_seed "$job" "$seed" & seeds+=($!); done
+      for seed in "${seeds[@]}"; do wait "$seed"; done ;;
     uff-*) nine_minutes table uff --only "${job#uff-}" --seeds 0-2 --data "$data" ;;
     theta-*) nine_minutes table theta --only "$job" --seeds 0 --data "$data" ;;
     collab-*) nine_minutes table collaboration --only "$job" --seeds 0-2 --data "$data" ;;

@@ -75,6 +75,7 @@ FORWARD_FORWARD: dict[str, tuple[str, Any]] = {
     "label_value": ("float", 1.0),
     "normalise": (LENGTHS, "rms"),
     "peers": ("float", 0.03),
+    "jitter": ("int", 0),
     "linear": ("bool", True),
     "readout_lr": ("float", 0.01),
     "readout_decay": ("float", 0.03),
@@ -111,6 +112,34 @@ SEQUENCES: dict[str, tuple[str, Any]] = {
     "memory_gib": ("float", 2.0),
     "evaluate_every": ("int", 5),
     "checkpoint_every": ("int", 1),
+}
+HYBRID: dict[str, tuple[str, Any]] = {
+    "dataset": ("str", "mnist"),
+    "cell": ("dense | local", "dense"),
+    "widths": ("list of int", [2000, 2000, 2000, 2000]),
+    "fields": ("list of int", []),
+    "strides": ("list of int", []),
+    "regime": ("simultaneous | greedy | frozen | backprop", "simultaneous"),
+    "epochs": ("int", 100),
+    "batch": ("int", 100),
+    "optimizer": ("sgd | adamw", "sgd"),
+    "lr": ("float", 0.001),
+    "momentum": ("float", 0.9),
+    "decay": ("float", 0.01),
+    "rate": (RATES, "cooldown"),
+    "theta": ("float | null", None),
+    "temperature": ("float", 1.0),
+    "blurs": ("int", 6),
+    "padding": ("edge | reflect | zero", "edge"),
+    "normalise": ("whole | place", "whole"),
+    "peers": ("float", 0.03),
+    "jitter": ("int", 0),
+    "readout_lr": ("float", 0.01),
+    "readout_decay": ("float", 0.03),
+    "read": ("list of int | null", None),
+    "memory_gib": ("float", 2.0),
+    "evaluate_every": ("int", 5),
+    "checkpoint_every": ("int", 5),
 }
 BACKPROP: dict[str, tuple[str, Any]] = {
     "dataset": ("str", "mnist"),
@@ -212,6 +241,14 @@ COLLABORATION = {
     **{"epochs": 60, "batch": 128, "optimizer": "adamw", "decay": 0.0, "rate": "constant"},
     **{"gamma": "all", "negatives": "wrong", "peers": 0.0, "linear": False, "counted": [0, 1, 2]},
 }
+LOCAL = {
+    **{"cell": "local", "widths": [128, 220, 512], "fields": [10, 2, 2], "strides": [6, 1, 1]},
+    **{"epochs": 60, "read": [1, 2]},
+}
+LARGE = {
+    **{"cells": 4, "width": 2000, "epochs": 60, "decay": 0.02},
+    **{"evaluate_every": 5, "checkpoint_every": 5},
+}
 RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
     "bp-digits": (BACKPROP, DIGITS),
     "bp-mnist": (BACKPROP, {}),
@@ -225,7 +262,15 @@ RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
     },
     "ff-aesop": (SEQUENCES, {}),
     "ff-digits": (FORWARD_FORWARD, {**DIGITS, "label": "appended", "evaluate_every": 2}),
+    "ff-free-mnist": (HYBRID, {}),
+    "ff-jitter-mnist": (
+        FORWARD_FORWARD,
+        {**LARGE, "epochs": 500, "jitter": 2, "evaluate_every": 10},
+    ),
+    "ff-local-mnist": (HYBRID, LOCAL),
     "ff-mnist": (FORWARD_FORWARD, {"epochs": 60, "decay": 0.02}),
+    "ff-mnist-4x2000": (FORWARD_FORWARD, LARGE),
+    "ff-mnist-4x2000-fast": (FORWARD_FORWARD, {**LARGE, "epochs": 40, "lr": 0.002}),
     **{
         f"uff-{cell}-{name}": (UNSUPERVISED, {**own, "dataset": data})
         for name, data in UFF_DATA.items()

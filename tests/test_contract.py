@@ -43,10 +43,12 @@ from onward.cells import (
     Corruption,
     Critic,
     Dense,
+    LocalFields,
     Standardise,
     Untouched,
     lengths,
     noise,
+    rms_by_place,
     sparsity,
 )
 from onward.check import (
@@ -112,6 +114,10 @@ ALGORITHMS: dict[str, Algorithm] = {
     "collaborative, earlier": onward.Collaborative(CLASSES, gamma="earlier", scale=0.5),
     "collaborative, none": onward.Collaborative(CLASSES, gamma="none"),
     "collaborative, entropy": onward.Collaborative(CLASSES, objective="entropy"),
+    "hybrids": onward.HybridForwardForward(),
+    "hybrids, another way": onward.HybridForwardForward(
+        goodness=goodness.negative(goodness.mean_of_squares), blurs=2, padding="zero"
+    ),
 }
 CELLS: dict[str, Callable[[], nn.Module]] = {
     **{
@@ -196,6 +202,9 @@ IMAGE_CELLS: dict[str, Callable[[], nn.Module]] = {
         IMAGES, 3, loss="bce", normalise=lengths.unchanged, rng=generator(0, "cells")
     ),
     "untouched": lambda: Untouched(64),
+    "local fields": lambda: LocalFields(IMAGES, 3, 4, 2, peers=0.03),
+    "local fields, truncated": lambda: LocalFields(IMAGES, 3, 3, truncated=True),
+    "local fields, in tiles": lambda: LocalFields(IMAGES, 3, 4, 2, tile=2),
 }
 
 
@@ -226,6 +235,18 @@ def restoring_check() -> list[str]:
         ]
 
     return check_algorithm(UnsupervisedForwardForward("original"), cells, *images())
+
+
+def local_fields_check(algorithm: Algorithm) -> list[str]:
+    def cells() -> list[nn.Module]:
+        rng = generator(0, "cells")
+        return [
+            LocalFields(IMAGES, 3, 3, truncated=True, peers=0.03, rng=rng),
+            LocalFields((3, 8, 8), 4, 4, 2, normalise=rms_by_place, rng=rng),
+            LocalFields((4, 3, 3), 5, 2, peers=0.03, rng=rng),
+        ]
+
+    return check_algorithm(algorithm, cells, *images())
 
 
 def algorithm_check(algorithm: Algorithm, peers: float) -> list[str]:
@@ -296,6 +317,9 @@ TABLE: dict[str, Callable[[], list[str]]] = {
     **{f"cell {n}": partial(image_cell_check, make) for n, make in IMAGE_CELLS.items()},
     **{f"unsupervised, {n}": partial(unsupervised_check, n) for n in UNSUPERVISED},
     "unsupervised, restoring the original": restoring_check,
+    "local fields, hybrids": partial(local_fields_check, onward.HybridForwardForward()),
+    "local fields, labels": partial(local_fields_check, FF(negatives=wrong_label)),
+    "a run on hybrids": partial(check_plan, lambda: plan(onward.HybridForwardForward())),
     "a clean run": partial(check_plan, lambda: plan(Clean(), schedules.backprop)),
     **{
         f"algorithm sequences, {'rollout' if rollout else 'predicted'}, peers {peers}": partial(

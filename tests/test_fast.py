@@ -23,6 +23,7 @@ from onward import (
     Collaborative,
     Dense,
     ForwardForward,
+    HybridForwardForward,
     adamw,
     build_row,
     checkpoint,
@@ -36,7 +37,7 @@ from onward import (
     record,
     sgd,
 )
-from onward.cells import lengths
+from onward.cells import LocalFields, lengths, rms_by_place
 from onward.local import Algorithm
 from onward.negatives import hard_label, wrong_label
 from onward.optimizers import Maker, set_rate
@@ -94,7 +95,8 @@ def batches(epochs: int = 2) -> list[Tensor]:
 
 def trained(row: Row, epochs: int = 2) -> tuple[list[Losses], Tensor]:
     """Every step's losses under *simultaneous*, and where the generator ended."""
-    (x, y), rng = made(row.cells[0].linear.weight.dtype), generator(0, "negatives")  # type: ignore[union-attr,arg-type]
+    dtype = next(row.cells[0].parameters()).dtype
+    (x, y), rng = made(dtype), generator(0, "negatives")
     (stage,) = simultaneous(row, x, y, rng)
     return [stage.step(index) for index in batches(epochs)], rng.get_state()
 
@@ -160,6 +162,65 @@ def test_equals_autograd(name: str, normalise: str, peers: float) -> None:
                 )
 
 
+@pytest.mark.parametrize("normalise", ["rms", "l2", "none"])
+@pytest.mark.parametrize("name", POWERS)
+def test_hybrids_equal_autograd(name: str, normalise: str) -> None:
+    for optimizer in OPTIMIZERS.values():
+        for peers in (0.0, 0.03):
+            row = row_of(
+                HybridForwardForward(goodness=POWERS[name]),
+                optimizer,
+                peers=peers,
+                normalise=lengths.BY_NAME[normalise],
+            )
+            assert_equal_training(row, 1e-9)
+
+
+def fields_row(
+    optimizer: Maker = OPTIMIZERS["sgd"],
+    *,
+    peers: float = 0.03,
+    dtype: torch.dtype = torch.float64,
+    kind: Callable[..., nn.Module] = LocalFields,
+    tile: int = 1,
+    algorithm: Algorithm | None = None,
+    **more: Any,
+) -> Row:
+    """Three cells of local fields, the last of which sees all that the second answers."""
+    rng = generator(0, "cells")
+    make = partial(kind, peers=peers, tile=tile, rng=rng, **more)
+    cells = [make(SHAPE, 5, 2), make((5, 4, 5), 4, 2), make((4, 3, 4), 6, 3)]
+    row = build_row(
+        cells,
+        algorithm or HybridForwardForward(),
+        optimizer,
+        widths=[100, 48, 12],
+        classes=CLASSES,
+        readout=OPTIMIZERS["sgd"],
+    )
+    for station in row.everyone:
+        station.cell.to(dtype)
+    return row
+
+
+@pytest.mark.parametrize("normalise", ["rms", "l2", "none"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_local_fields_equal_autograd(optimizer: str, normalise: str) -> None:
+    for peers in (0.0, 0.03):
+        row = fields_row(OPTIMIZERS[optimizer], peers=peers, normalise=lengths.BY_NAME[normalise])
+        assert_equal_training(row, 1e-9)
+
+
+def test_local_fields_read_off() -> None:
+    row, (x, _) = fields_row(), made()
+    head = row.linear()
+    assert head is not None
+    torch.nn.init.normal_(head.linear.weight)
+    came = fast.linear_scores(row, x)
+    row.fast = False
+    torch.testing.assert_close(came, fast.linear_scores(row, x), rtol=1e-9, atol=1e-9)
+
+
 CASES: dict[str, Callable[[], Row]] = {
     "theta and temperature": lambda: row_of(FF(theta=3.0, temperature=0.5)),
     "a soft temperature": lambda: row_of(FF(temperature=7.0), peers=0.1),
@@ -175,6 +236,11 @@ CASES: dict[str, Callable[[], Row]] = {
     "a readout of the first": lambda: row_of(FF(), read=(0,)),
     "a readout out of order": lambda: row_of(FF(), read=(2, 0)),
     "a readout by adamw": lambda: row_of(FF(), readout=adamw(1e-2)),
+    "hybrids, and a readout of all cells": lambda: row_of(HybridForwardForward(), read=(0, 1, 2)),
+    "hybrids, and no readout": lambda: row_of(HybridForwardForward(), readout=None),
+    "hybrids, theta and temperature": lambda: row_of(
+        HybridForwardForward(theta=3.0, temperature=0.5, blurs=2, padding="zero")
+    ),
     "negative of a negative": lambda: row_of(
         FF(goodness=goodness.negative(goodness.negative(goodness.sum_of_squares)))
     ),
@@ -211,8 +277,9 @@ def test_silent_rows() -> None:
 
 def test_single_precision() -> None:
     """To 1e-4, relative to the largest, after the steps of two epochs."""
-    algorithm = FF(negatives=wrong_label)
-    assert_equal_training_in_fp32(row_of(algorithm, peers=0.03, dtype=torch.float32))
+    for algorithm in (FF(negatives=wrong_label), HybridForwardForward()):
+        assert_equal_training_in_fp32(row_of(algorithm, peers=0.03, dtype=torch.float32))
+    assert_equal_training_in_fp32(fields_row(dtype=torch.float32))
 
 
 def assert_equal_training_in_fp32(row: Row) -> None:
@@ -238,12 +305,12 @@ def test_learning_rates_that_change() -> None:
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("name", POWERS)
+@pytest.mark.parametrize("name", [*POWERS, "hybrids"])
 def test_greedy_equals_autograd(name: str, optimizer: str) -> None:
-    rows = [
-        row_of(FF(goodness=POWERS[name], negatives=wrong_label), OPTIMIZERS[optimizer], peers=0.03)
-        for _ in range(2)
-    ]
+    algorithm: Algorithm = HybridForwardForward()
+    if name in POWERS:
+        algorithm = FF(goodness=POWERS[name], negatives=wrong_label)
+    rows = [row_of(algorithm, OPTIMIZERS[optimizer], peers=0.03) for _ in range(2)]
     rows[1].fast = False
     x, y = made()
     losses = []
@@ -274,9 +341,12 @@ def test_every_label(name: str, writer: str) -> None:
 
 
 @pytest.mark.parametrize("read", [(1, 2), (0,), (2, 0)])
-@pytest.mark.parametrize("writer", labels.BY_NAME)
-def test_linear_scores(writer: str, read: tuple[int, ...]) -> None:
-    row = row_of(FF(writer=labels.BY_NAME[writer]), read=read)
+@pytest.mark.parametrize("name", [*labels.BY_NAME, "hybrids"])
+def test_linear_scores(name: str, read: tuple[int, ...]) -> None:
+    algorithm: Algorithm = HybridForwardForward()
+    if name in labels.BY_NAME:
+        algorithm = FF(writer=labels.BY_NAME[name])
+    row = row_of(algorithm, read=read)
     head, (x, _) = row.linear(), made()
     assert head is not None
     torch.nn.init.normal_(head.linear.weight)
@@ -311,8 +381,16 @@ class Mine(Dense):
     """A cell that somebody changed."""
 
 
+class MyFields(LocalFields):
+    """Another one."""
+
+
 class Otherwise(ForwardForward):
     """An algorithm that somebody changed."""
+
+
+class OtherHybrids(HybridForwardForward):
+    """Another one."""
 
 
 def hooked() -> Row:
@@ -330,6 +408,7 @@ def held() -> Row:
 OTHERS: dict[str, Callable[[], Row]] = {
     "a subclassed cell": lambda: row_of(FF(), kind=Mine),
     "a subclassed algorithm": lambda: row_of(Otherwise(CLASSES)),
+    "another subclassed algorithm": lambda: row_of(OtherHybrids()),
     "top k": lambda: row_of(FF(goodness=goodness.top_k)),
     "a goodness of one's own": lambda: row_of(FF(goodness=lambda h: h.flatten(1).sum(1))),
     "a writer of one's own": lambda: row_of(FF(writer=lambda x, code: labels.over_first(x, code))),
@@ -337,6 +416,10 @@ OTHERS: dict[str, Callable[[], Row]] = {
     "another optimiser": lambda: row_of(FF(), lambda ps: SGD(ps, lr=0.01)),
     "another optimiser of the readout": lambda: row_of(FF(), readout=lambda ps: SGD(ps, lr=0.01)),
     "a hook": hooked,
+    "local fields in tiles": lambda: fields_row(tile=2),
+    "local fields, lengths by place": lambda: fields_row(normalise=rms_by_place),
+    "local fields and labels": lambda: fields_row(algorithm=FF(negatives=wrong_label)),
+    "a subclassed cell of local fields": lambda: fields_row(kind=MyFields),
     "a weight that is not to learn": held,
     "samples in another precision than the cells": lambda: row_of(FF(), dtype=torch.float32),
 }

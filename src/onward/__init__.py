@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from .algorithms import Clean as Clean
     from .algorithms import Collaborative as Collaborative
     from .algorithms import ForwardForward as ForwardForward
+    from .algorithms import HybridForwardForward as HybridForwardForward
     from .algorithms import UnsupervisedForwardForward as UnsupervisedForwardForward
     from .cells import Adversarial as Adversarial
     from .cells import AutoEncoder as AutoEncoder
     from .cells import ConvAutoEncoder as ConvAutoEncoder
     from .cells import ConvWinners as ConvWinners
     from .cells import Dense as Dense
+    from .cells import LocalFields as LocalFields
     from .cells import PeerNorm as PeerNorm
     from .data import Dataset as Dataset
     from .data import Split as Split
@@ -56,9 +58,13 @@ if TYPE_CHECKING:
     from .train import fit as fit
 
 _WHERE = {
-    "algorithms": ("Clean", "Collaborative", "ForwardForward", "UnsupervisedForwardForward"),
+    "algorithms": (
+        *("Clean", "Collaborative", "ForwardForward", "HybridForwardForward"),
+        "UnsupervisedForwardForward",
+    ),
     "cells": (
-        *("Adversarial", "AutoEncoder", "ConvAutoEncoder", "ConvWinners", "Dense", "PeerNorm"),
+        *("Adversarial", "AutoEncoder", "ConvAutoEncoder", "ConvWinners", "Dense", "LocalFields"),
+        "PeerNorm",
     ),
     "data": ("Dataset", "Split", "load"),
     "errors": ("BadInput",),

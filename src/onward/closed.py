@@ -1,4 +1,4 @@
-"""One dense cell's local update in closed form: no tape, no second gradient, buffers kept.
+"""One cell's local update in closed form: no tape, no second gradient, buffers kept.
 
 What :meth:`~onward.local.Station.update` gets from autograd under Forward-Forward, written out for
 a cell h = max(0, z), z = W x_hat + b. Rows keep their length, and it is taken out of what is made
@@ -17,6 +17,10 @@ of them, which is gone over anyway:
 Under SGD with momentum mu that last product is made on top of the velocity, v <- mu v + (s d)^T x,
 so the gradient itself is never written; and w <- w (1 - rate decay) - rate v is one pass.
 
+A cell of local fields is the same with a product a place: z[:, u] = s (x_u W_u^T) + b_u, x_u the
+numbers in the field of place u, one batched product for all; its drives lie place by place. That is
+where W is laid out for it (no tiles, no fields cut off), and lengths are the layer's.
+
 Rounding: sums are taken in another order than autograd's. After several steps weights agree to
 1e-9 in fp64 and, relative to the largest, to 1e-4 in fp32.
 
@@ -27,8 +31,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from .algorithms import Collaborative, ForwardForward
-from .cells import Dense, PeerNorm
+from .algorithms import Collaborative, ForwardForward, HybridForwardForward
+from .algorithms.contrast import Contrast
+from .cells import Dense, Fields, LocalFields, PeerNorm
 from .cells.lengths import TINY, Normalise, l2, rms, unchanged
 from .goodness import power
 from .local import Algorithm, Station
@@ -81,11 +86,23 @@ def closed_cell(cell: nn.Module, like: Tensor) -> bool:
     return known and linear.weight.dtype == like.dtype and linear.weight.device == like.device
 
 
+def closed_fields(cell: nn.Module, like: Tensor) -> bool:
+    """:func:`closed_cell` for a cell of local fields."""
+    if not (isinstance(cell, LocalFields) and plain(cell, LocalFields)):
+        return False
+    fields, peers = cell.fields, cell.peers
+    if not plain(fields, Fields) or not (peers is None or plain(peers, PeerNorm)):
+        return False
+    known = cell.normalise is rms or cell.normalise is l2 or cell.normalise is unchanged
+    weight = fields.weight
+    return known and fields.laid_out and (weight.dtype, weight.device) == (like.dtype, like.device)
+
+
 def closed_loss(algorithm: Algorithm) -> bool:
     """Whether an algorithm's loss is that of the file's head."""
     if not closed_family(algorithm):
         return False
-    assert isinstance(algorithm, ForwardForward)
+    assert isinstance(algorithm, Contrast)
     known = any(algorithm.loss is objective for objective in SLOPES)
     return known and power(algorithm.goodness, 1) is not None
 
@@ -94,7 +111,7 @@ def closed_family(algorithm: Algorithm) -> bool:
     """Whether an algorithm is Forward-Forward, or its collaborative form with a logistic loss."""
     if type(algorithm) is Collaborative:
         return algorithm.objective == "logistic"
-    return type(algorithm) is ForwardForward
+    return type(algorithm) in (ForwardForward, HybridForwardForward)
 
 
 def closed_station(station: Station) -> bool:
@@ -188,10 +205,63 @@ class Rows:
         target.addmm_(z.T, self.x, beta=kept)
 
 
-def answer(cell: Dense, seen: Rows, z: Tensor, h: Tensor) -> Tensor:
+class FieldRows(Rows):
+    """Rows as a cell of local fields sees them: x [R, C, H, W], and z place by place."""
+
+    def __init__(self, fields: Fields, x: Tensor, s: Tensor):
+        super().__init__(x, s)
+        self.windows = fields.windows(x)  # [T, R, D], D of one field
+
+    def product(self, weight: Tensor, z: Tensor) -> None:
+        """z_u <- x_u W_u^T."""
+        torch.bmm(self.windows, self._by_place(weight), out=self._places(z))
+
+    def gather(self, z: Tensor, target: Tensor, kept: float) -> None:
+        """t_u <- mu t_u + z_u^T x_u, in the order of W."""
+        self._by_place(target).baddbmm_(self.windows.mT, self._places(z), beta=kept)
+
+    def _by_place(self, weight: Tensor) -> Tensor:
+        places, _, inputs = self.windows.shape
+        return weight.view(places, inputs, -1)
+
+    def _places(self, z: Tensor) -> Tensor:
+        return z.view(len(z), len(self.windows), -1).transpose(0, 1)
+
+
+def layer(cell: nn.Module) -> nn.Linear | Fields:
+    """What of a closed cell has weights and biases."""
+    assert isinstance(cell, Dense | LocalFields)
+    return cell.linear if isinstance(cell, Dense) else cell.fields
+
+
+def seen_by(cell: nn.Module, x: Tensor, norm: Tensor) -> Rows:
+    """Rows of Euclidean lengths norm [R] as a cell sees them: x [R, D].
+
+    Before a cell of local fields they are images [R, C, H, W], or what the fields before it
+    answered, place by place.
+    """
+    if isinstance(cell, Dense):
+        return Rows(x, inverse_length(norm, cell.normalise, cell.inputs))
+    assert isinstance(cell, LocalFields)
+    channels, high, wide = cell.fields.shape
+    s = inverse_length(norm, cell.normalise, channels * high * wide)
+    maps = x if x.dim() == 4 else x.view(-1, high, wide, channels).permute(0, 3, 1, 2)
+    return FieldRows(cell.fields, maps, s)
+
+
+def flattened(cell: nn.Module, h: Tensor) -> Tensor:
+    """Activities [R, F] in the order in which a readout sees them: maps after maps."""
+    if isinstance(cell, Dense):
+        return h
+    assert isinstance(cell, LocalFields)
+    return h.view(len(h), -1, cell.fields.units).mT.flatten(1)
+
+
+def answer(cell: nn.Module, seen: Rows, z: Tensor, h: Tensor) -> Tensor:
     """A cell's drives and activities are put into z and h [R, F]; returns the lengths of h, [R]."""
-    seen.product(cell.linear.weight, z)
-    torch.addcmul(cell.linear.bias, z, seen.s[:, None], out=z)
+    own = layer(cell)
+    seen.product(own.weight, z)
+    torch.addcmul(own.bias, z, seen.s[:, None], out=z)
     torch.clamp_min(z, 0, out=h)
     norm: Tensor = torch.linalg.vector_norm(h, dim=1)
     return norm
@@ -200,8 +270,8 @@ def answer(cell: Dense, seen: Rows, z: Tensor, h: Tensor) -> Tensor:
 class ClosedCell:
     """The closed forms of one cell. Activities h and drives z, [R, F] both, are the caller's."""
 
-    def __init__(self, station: Station, algorithm: ForwardForward):
-        assert isinstance(station.cell, Dense)
+    def __init__(self, station: Station, algorithm: Contrast):
+        assert isinstance(station.cell, Dense | LocalFields)
         self.cell, self.algorithm, self.name = station.cell, algorithm, station.name
         (optimizer,) = station.optimizers.values()
         self.descent = Descent(optimizer)
@@ -209,9 +279,9 @@ class ClosedCell:
         assert found is not None
         self.power, self.factor = found
 
-    def inverse(self, norm: Tensor) -> Tensor:
-        """s of rows of D numbers whose Euclidean lengths are norm [R]."""
-        return inverse_length(norm, self.cell.normalise, self.cell.inputs)
+    def seen(self, x: Tensor, norm: Tensor) -> Rows:
+        """:func:`seen_by` this cell."""
+        return seen_by(self.cell, x, norm)
 
     def forward(self, seen: Rows, z: Tensor, h: Tensor) -> Tensor:
         """z and h are filled; returns the lengths of h, [R]."""
@@ -228,11 +298,11 @@ class ClosedCell:
 
         ``hint`` [J, R] is what the cell hears.
         """
-        linear, descent = self.cell.linear, self.descent
+        own, descent = layer(self.cell), self.descent
         loss = self._slope(seen.s, z, h, norm, hint)
-        bias, kept = descent.target(linear.bias)
+        bias, kept = descent.target(own.bias)
         bias.addmv_(z.T, seen.s.reciprocal(), beta=kept)
-        seen.gather(z, *descent.target(linear.weight))
+        seen.gather(z, *descent.target(own.weight))
         descent.step()
         return loss
 

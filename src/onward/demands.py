@@ -4,6 +4,7 @@ from .data import Dataset
 from .errors import BadInput
 from .plan import Plan
 from .row import Row
+from .schedules import frozen, greedy
 
 
 def refuse_unfit(plan: Plan, data: Dataset) -> None:
@@ -14,12 +15,37 @@ def refuse_unfit(plan: Plan, data: Dataset) -> None:
             f"a batch of {training.batch} is larger than the {len(data.train)} training "
             f"samples: take batch={len(data.train)} or less"
         )
+    fewest, left = plan.row.algorithm.fewest, len(data.train) % training.batch or training.batch
+    if left < fewest:
+        raise BadInput(
+            f"{type(plan.row.algorithm).__name__} wants batches of {fewest} samples or more, and "
+            f"{len(data.train)} training samples in batches of {training.batch} leave {left} for "
+            "the last: take another batch"
+        )
+    _refuse_stored(plan)
     _refuse_other_targets(plan.row, data)
     tried = plan.row.algorithm.candidates
     if tried and tried < data.classes:
         raise BadInput(
             f"the algorithm knows {tried} classes, and {data.name} has {data.classes}: "
             f"build it with classes={data.classes}"
+        )
+
+
+def _refuse_stored(plan: Plan) -> None:
+    """Raise BadInput where samples are augmented that a schedule looks at before their step."""
+    if plan.augment is None:
+        return
+    schedule = getattr(plan.schedule, "func", plan.schedule)
+    if schedule is greedy or schedule is frozen:
+        raise BadInput(
+            f"the schedule {schedule.__name__} can't serve augmented samples (jitter): it keeps "
+            "what frozen cells answer to each. Take the schedule simultaneous, or jitter=0"
+        )
+    if getattr(plan.schedule, "keywords", {}).get("fresh"):
+        raise BadInput(
+            "fresh batches for each cell's turn are drawn by the schedule, and can't be augmented "
+            "(jitter): take one batch for all turns (fresh=false), or jitter=0"
         )
 
 

@@ -145,11 +145,10 @@ def probe(row: Row, x: Tensor, y: Tensor, rng: Generator) -> list[dict[str, floa
     """
     silent: list[Tensor] = []
     sums: list[dict[str, float]] = [{} for _ in row.cells]
-    for at in range(0, len(x), CHUNK):
-        piece = x[at : at + CHUNK]
-        for number, outs in enumerate(_probed(row, piece, y[at : at + CHUNK], rng)):
+    for piece, labels in _pieces(x, y, row.algorithm.fewest):
+        for number, outs in enumerate(_probed(row, piece, labels, rng)):
             off = (outs.rows.flatten(1) <= 0).all(0)
-            if at == 0:
+            if len(silent) == number:
                 silent.append(off)
             silent[number] &= off
             for name, value in row.algorithm.measures(outs).items():
@@ -159,6 +158,14 @@ def probe(row: Row, x: Tensor, y: Tensor, rng: Generator) -> list[dict[str, floa
         {"dead_units": float(off.double().mean()), **measured, **_own(cell)}
         for off, measured, cell in zip(silent, sums, row.cells, strict=True)
     ]
+
+
+def _pieces(x: Tensor, y: Tensor, fewest: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Pieces of :data:`CHUNK` samples; one too small to make streams of goes with that before."""
+    sizes = [min(CHUNK, len(x) - at) for at in range(0, len(x), CHUNK)]
+    if len(sizes) > 1 and sizes[-1] < fewest:
+        sizes[-2:] = [sum(sizes[-2:])]
+    return zip(torch.split(x, sizes), torch.split(y, sizes), strict=True)
 
 
 def _own(cell: nn.Module) -> dict[str, float]:

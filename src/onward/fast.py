@@ -13,6 +13,9 @@ first cell's weights W [F, D] that stand at the code:
 (s and d as in ``closed.py``, s of each stream its own.) Of 3 forward and 2 backward products of the
 first cell 1 and 1 are left; and where every label is tried, 1 of K.
 
+Without labels, where negatives are hybrids of two images, nothing is shared: positives and
+negatives are two kinds of rows. Positives are what the readout is shown, so no pass is made for it.
+
 Everything here says by itself where it does not apply (a subclass, a hook, another goodness,
 another optimiser, bf16), and then the caller goes by autograd. Nothing here outlasts a step but
 scratch that is overwritten: what decides numbers is in the stations, their optimisers and the
@@ -25,12 +28,13 @@ from collections.abc import Iterator
 from itertools import islice
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from torch.nn.functional import log_softmax
 
 from . import readouts
-from .algorithms import ForwardForward
-from .cells import Dense
+from .algorithms import ForwardForward, HybridForwardForward
+from .algorithms.contrast import Contrast
+from .cells import Dense, LocalFields
 from .cells.lengths import rms
 from .closed import (
     ClosedCell,
@@ -40,10 +44,14 @@ from .closed import (
     answer,
     closed_cell,
     closed_family,
+    closed_fields,
     closed_loss,
     closed_station,
+    flattened,
     inverse_length,
+    layer,
     plain,
+    seen_by,
 )
 from .goodness import power
 from .labels import appended, label_code, over_first
@@ -58,11 +66,12 @@ class Steps:
 
     def __init__(self, row: Row, x: Tensor, y: Tensor, rng: Generator):
         self.row, self.x, self.y, self.rng = row, x.flatten(1), y, rng
+        self.samples = x
         self.scratch = Scratch()
 
     def apply(self) -> bool:
         """Whether the closed forms can take the next step."""
-        row, x = self.row, self.x
+        row, x = self.row, self.samples
         if not (_row(row, x) and closed_loss(row.algorithm)):
             return False
         if row.readout is None:
@@ -77,9 +86,12 @@ class Steps:
     def step(self, index: Tensor) -> dict[str, Tensor]:
         """Every cell and the readout learn from the samples index [B]: each station's loss."""
         row, algorithm = self.row, self.row.algorithm
-        assert isinstance(algorithm, ForwardForward)
+        assert isinstance(algorithm, Contrast)
         cells = [ClosedCell(station, algorithm) for station in row.stations]
         y = self.y[index]
+        if isinstance(algorithm, HybridForwardForward):
+            return self._mixed(cells, algorithm.streams(self.samples[index], y, self.rng), y)
+        assert isinstance(algorithm, ForwardForward)
         batch = _Batch(row.stations[0], algorithm, self._bare(index, algorithm), self.scratch)
         losses: dict[str, Tensor] = {}
         scores = None
@@ -96,7 +108,27 @@ class Steps:
                 told.append(cell.goodness(h, norm))
             losses[cell.name] = cell.learn(seen, z, h, norm, _heard(told[:-1]))
             if number + 1 < len(cells):
-                seen = Rows(h, cells[number + 1].inverse(norm))
+                seen = cells[number + 1].seen(h, norm)
+        return losses
+
+    def _mixed(self, cells: list[ClosedCell], ins: Streams, y: Tensor) -> dict[str, Tensor]:
+        """Cells learn from streams without labels, then the readout from its own."""
+        rows, shown = _entering(self.row, ins.rows), self.row.algorithm.shows
+        assert shown is not None
+        seen = cells[0].seen(rows, torch.linalg.vector_norm(rows.flatten(1), dim=1))
+        mine = slice(shown * len(y), (shown + 1) * len(y))
+        losses: dict[str, Tensor] = {}
+        answers: list[tuple[Tensor, Tensor]] = []
+        for number, cell in enumerate(cells):
+            z, h = self._room(f"answer {number}", cell, len(rows))
+            norm = cell.forward(seen, z, h)
+            losses[cell.name] = cell.learn(seen, z, h, norm)
+            answers.append((flattened(cell.cell, h[mine]), norm[mine]))
+            if number + 1 < len(cells):
+                seen = cells[number + 1].seen(h, norm)
+        head, station = self.row.linear(), self.row.readout
+        if head is not None and station is not None:
+            losses[station.name], _ = learn(head, station, [answers[i] for i in head.read], y)
         return losses
 
     def _learn_together(self, cells: list[ClosedCell], seen: Rows, count: int) -> dict[str, Tensor]:
@@ -107,7 +139,7 @@ class Steps:
             norm = cell.forward(seen, z, h)
             ran.append((seen, z, h, norm))
             if number + 1 < len(cells):
-                seen = Rows(h, cells[number + 1].inverse(norm))
+                seen = cells[number + 1].seen(h, norm)
         told = [cell.goodness(h, norm) for cell, (_, _, h, norm) in zip(cells, ran, strict=True)]
         return {
             cell.name: cell.learn(*ran[number], _heard(told[:number] + told[number + 1 :]))
@@ -146,7 +178,7 @@ class Steps:
             norm = cell.forward(seen, z, h)
             answers.append((h, norm))
             if number + 1 < len(cells):
-                seen = Rows(h, cells[number + 1].inverse(norm))
+                seen = cells[number + 1].seen(h, norm)
         return learn(head, station, [answers[i] for i in head.read], y)
 
 
@@ -196,13 +228,13 @@ class Alone:
             return None
         if not (closed_cell(station.cell, x) and closed_station(station)):
             return None
-        assert isinstance(algorithm, ForwardForward)
+        assert isinstance(algorithm, Contrast)
         cell = ClosedCell(station, algorithm)
-        if x.shape[1] != cell.cell.inputs:
+        if x.shape[1] != layer(cell.cell).weight.shape[1]:
             return None
         z = self.scratch.rows("drive", len(x), cell.cell.outputs, x)
         h = self.scratch.rows("answer", len(x), cell.cell.outputs, x)
-        seen = Rows(x, cell.inverse(torch.linalg.vector_norm(x, dim=1)))
+        seen = cell.seen(x, torch.linalg.vector_norm(x, dim=1))
         norm = cell.forward(seen, z, h)
         return {station.name: cell.learn(seen, z, h, norm, hint)}
 
@@ -210,35 +242,35 @@ class Alone:
 @torch.no_grad()
 def every_label(row: Row, x: Tensor) -> Tensor:
     """``readouts.every_label`` with one first product.  x [B, *D] -> [cells, B, K]."""
-    algorithm, flat = row.algorithm, x.flatten(1)
-    if not _row(row, flat):
+    algorithm = row.algorithm
+    if not (_row(row, x) and isinstance(algorithm, ForwardForward)):
         return readouts.every_label(row.cells, algorithm, x)
-    assert isinstance(algorithm, ForwardForward)
-    batch = _unlabelled(row, flat)
-    verdicts = [
-        torch.stack([_verdict(algorithm, h, norm) for h, norm in _answers(row, batch, label)])
-        for label in range(algorithm.classes)
-    ]
+    batch = _unlabelled(row, x.flatten(1))
+    verdicts = []
+    for label in range(algorithm.classes):
+        answers = _answers(row, _labelled(batch, label), batch.scratch)
+        verdicts.append(torch.stack([_verdict(algorithm, h, norm) for h, norm in answers]))
     return torch.stack(verdicts, dim=2)
 
 
 @torch.no_grad()
 def linear_scores(row: Row, x: Tensor) -> Tensor:
     """The linear readout on samples with a neutral label.  x [B, *D] -> [B, K]."""
-    algorithm, flat, head = row.algorithm, x.flatten(1), row.linear()
+    algorithm, head = row.algorithm, row.linear()
     assert head is not None
-    if not (_row(row, flat) and _head(head, flat)):
+    if not (_row(row, x) and _head(head, x)):
         seen = readouts.neutral_answers(row.cells, algorithm, x, head.read)
         return torch.as_tensor(head(head.features(seen)))
     weight = head.linear.weight
-    widths = [cell.outputs for i in head.read if isinstance(cell := row.cells[i], Dense)]
+    widths = [len(layer(row.cells[i]).bias) for i in head.read]
     parts = dict(zip(head.read, torch.split(weight, widths, dim=1), strict=True))
-    scores = flat.new_zeros(len(flat), len(weight))
-    answers = _answers(row, _unlabelled(row, flat), algorithm.neutral)
+    scores = x.new_zeros(len(x), len(weight))
+    answers = _answers(row, _neutral(row, x), Scratch())
     for number, (h, norm) in enumerate(islice(answers, max(head.read) + 1)):
         if number in parts:
             s = inverse_length(norm, rms, h.shape[1])[:, None]
-            scores.addcmul_(torch.mm(h, parts[number].T), s)
+            flat = flattened(row.cells[number], h)
+            scores.addcmul_(torch.mm(flat, parts[number].T), s)
     return scores
 
 
@@ -250,24 +282,39 @@ def _unlabelled(row: Row, x: Tensor) -> "_Batch":
     return _Batch(row.stations[0], algorithm, bare, Scratch())
 
 
-def _answers(row: Row, batch: "_Batch", view: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Every cell's answer [B, F] to one view of a batch, and its lengths [B].
+def _labelled(batch: "_Batch", view: int) -> Rows:
+    """One view of every sample of a batch."""
+    return _Coded(batch, torch.full((len(batch.bare),), view, device=batch.bare.device))
+
+
+def _neutral(row: Row, x: Tensor) -> Rows:
+    """Samples x [B, *D] as the readout is shown them."""
+    if isinstance(row.algorithm, ForwardForward):
+        return _labelled(_unlabelled(row, x.flatten(1)), row.algorithm.neutral)
+    norm = torch.linalg.vector_norm(x.flatten(1), dim=1)
+    return seen_by(row.cells[0], _entering(row, x), norm)
+
+
+def _entering(row: Row, x: Tensor) -> Tensor:
+    """Samples x [B, *D], flat for a dense first cell."""
+    return x.flatten(1) if isinstance(row.cells[0], Dense) else x
+
+
+def _answers(row: Row, seen: Rows, scratch: Scratch) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every cell's answer [B, F] to rows that the first one sees, and its lengths [B].
 
     An answer is overwritten two cells later: all of a deep row's would be more than a cell takes
     to learn.
     """
-    cells, count = row.cells, len(batch.bare)
-    seen: Rows = _Coded(batch, torch.full((count,), view, device=batch.bare.device))
+    cells, count = row.cells, len(seen.x)
     for number, cell in enumerate(cells):
-        assert isinstance(cell, Dense)
-        z = batch.scratch.rows(f"drive {cell.outputs}", count, cell.outputs, batch.bare)
-        h = batch.scratch.rows(f"{number % 2} {cell.outputs}", count, cell.outputs, batch.bare)
+        units = len(layer(cell).bias)
+        z = scratch.rows(f"drive {units}", count, units, seen.x)
+        h = scratch.rows(f"{number % 2} {units}", count, units, seen.x)
         norm = answer(cell, seen, z, h)
         yield h, norm
         if number + 1 < len(cells):
-            after = cells[number + 1]
-            assert isinstance(after, Dense)
-            seen = Rows(h, inverse_length(norm, after.normalise, after.inputs))
+            seen = seen_by(cells[number + 1], h, norm)
 
 
 def _verdict(algorithm: ForwardForward, h: Tensor, norm: Tensor) -> Tensor:
@@ -319,23 +366,38 @@ class _Coded(Rows):
 
 
 def _row(row: Row, x: Tensor) -> bool:
-    """Whether a row's answers to samples x [B, D] have closed forms, labels and all."""
-    algorithm = row.algorithm
+    """Whether a row's answers to samples x [B, *D] have closed forms, labels and all."""
+    algorithm, cells = row.algorithm, row.cells
     if not row.fast or _cast(x) or not closed_family(algorithm):
         return False
-    assert isinstance(algorithm, ForwardForward)
-    if algorithm.writer is not over_first and algorithm.writer is not appended:
+    if isinstance(algorithm, HybridForwardForward) and all(closed_fields(c, x) for c in cells):
+        return _fit(cells, x)
+    if not all(closed_cell(cell, x) for cell in cells):
         return False
-    if not all(closed_cell(cell, x) for cell in row.cells):
-        return False
-    room = algorithm.classes if algorithm.writer is appended else 0
-    widths = [x.shape[1] + room]
-    for cell in row.cells:
+    widths = [x[0].numel()]
+    if isinstance(algorithm, ForwardForward):
+        if algorithm.writer is not over_first and algorithm.writer is not appended:
+            return False
+        if widths[0] < algorithm.classes:
+            return False
+        widths[0] += algorithm.classes if algorithm.writer is appended else 0
+    for cell in cells:
         assert isinstance(cell, Dense)
         if cell.inputs != widths[-1]:
             return False
         widths.append(cell.outputs)
-    return x.shape[1] >= algorithm.classes
+    return True
+
+
+def _fit(cells: list[nn.Module], x: Tensor) -> bool:
+    """Whether every cell of local fields is given maps of its own shape."""
+    shape = tuple(x.shape[1:])
+    for cell in cells:
+        assert isinstance(cell, LocalFields)
+        if cell.fields.shape != shape:
+            return False
+        shape = cell.maps
+    return True
 
 
 def _heard(told: list[Tensor]) -> Tensor | None:

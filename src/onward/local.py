@@ -195,6 +195,19 @@ class Algorithm(ABC):
         """S, how many streams a batch makes."""
         return 1
 
+    @property
+    def shows(self) -> int | None:
+        """Which stream is the neutral view itself, so that a readout can learn from its answers.
+
+        None where there is none: a pass is made for the readout.
+        """
+        return None
+
+    @property
+    def fewest(self) -> int:
+        """How many samples there must be in a batch."""
+        return 1
+
     def view(self, x: Tensor, which: Tensor) -> Tensor:
         """Sample n as its view number which[n].  x [B, *D], which [B] -> [B, *D]."""
         return x

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import torch
 
 from .allocator import keep_freed_memory
+from .augment import Augment
 from .errors import BadInput, nearest
 from .optimizers import RateSchedule, constant
 from .row import Row
@@ -88,8 +89,12 @@ class Machine:
 
 @dataclass
 class Plan:
-    """A row, the schedule it learns by, and for how long."""
+    """A row, the schedule it learns by, and for how long.
+
+    ``augment`` changes the training samples of every batch before anything else sees them.
+    """
 
     row: Row
     schedule: Schedule
     training: Training
+    augment: Augment | None = None

@@ -92,6 +92,8 @@ class Run:
             station.cell.to(self.device)
         self.x = data.train.x.to(self.device)
         self.y = data.train.y.to(self.device)
+        # What schedules read, at a batch's step and no earlier: its rows are augmented just before.
+        self.seen = self.x if plan.augment is None else self.x.clone()
         self.rng = generator(result["seed"], "negatives", device=self.device)
         self.at = _Position()
         self.energy = Energy(counters(self.device))
@@ -102,7 +104,7 @@ class Run:
         self._memory: dict[str, Tensor] = {}  # of the stage under way, and of the algorithm
         self._saved: checkpoint.Saved | None = None  # whose memory is to be recalled
         # A schedule that can't serve this row says so here, before a folder is made.
-        plan.schedule(self.row, self.x, self.y, self.rng)
+        plan.schedule(self.row, self.seen, self.y, self.rng)
 
     def resume(self, saved: checkpoint.Saved) -> None:
         """Go back to a checkpoint: weights, optimisers, generators, position, record.
@@ -156,7 +158,7 @@ class Run:
         if self.out is not None and getattr(schedule, "func", schedule) in (greedy, frozen):
             # Frozen outputs go where the run lives: disk that it may fill.
             schedule = partial(schedule, folder=self.out)  # type: ignore[call-arg]
-        return schedule(self.row, self.x, self.y, self.rng)
+        return schedule(self.row, self.seen, self.y, self.rng)
 
     def _train_stages(self, resident: int) -> None:
         stages = self._stages()
@@ -212,6 +214,7 @@ class Run:
         if at.batch == 0:
             self._renew()
         for index in batches[at.batch :]:
+            self._augment(stage, index)
             if not self._warm:
                 losses = self._first_step(stage, index)
             else:
@@ -236,6 +239,13 @@ class Run:
         cost = self.record["cost"]
         cost["flops"] += flops
         cost["data_passes"] = round(cost["data_passes"] + rows / len(self.x), 4)
+
+    def _augment(self, stage: Stage, index: Tensor) -> None:
+        """Draw a batch's training samples anew, from its place in the run and nothing before it."""
+        if self.plan.augment is not None:
+            counters = stage.order, self.at.epoch, self.at.batch
+            rng = generator(self.record["seed"], "augment", *counters, device=self.device)
+            self.seen[index] = self.plan.augment(self.x[index], rng)
 
     def _first_step(self, stage: Stage, index: Tensor) -> Losses:
         """The first step of a stage in this process: buffers are made, and products counted."""

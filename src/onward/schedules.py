@@ -68,12 +68,13 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
 
     Order within a batch, as in the author's MATLAB: neutral pass, readout's step, negatives drawn
     from the scores of before that step, then one pass in which each cell learns and hands on what
-    it answered before it learned. Where the stream that the cells learn from is the neutral view
-    itself, the readout learns from that pass, and there is no other.
+    it answered before it learned. Where one of the streams that the cells learn from is the neutral
+    view itself, the readout learns from that, and there is no other pass.
     """
     serve("simultaneous", row, hints=("none", "earlier", "all"))
     algorithm, stations = row.algorithm, row.stations
-    one_pass, linear = one_view(algorithm) and algorithm.hints == "none", row.linear()
+    shown, linear = 0 if one_view(algorithm) else algorithm.shows, row.linear()
+    one_pass = shown is not None and algorithm.hints == "none"
 
     def together(index: Tensor) -> Losses:
         losses: Losses = {}
@@ -81,8 +82,8 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
         walked = walk(stations, algorithm.streams(x[index], y[index], rng))
         for number, (station, seen, outs) in enumerate(walked):
             losses |= summed(station, station.update(algorithm, seen, outs))
-            if linear is not None and number in linear.read:
-                answered[number] = wall(outs).rows
+            if linear is not None and number in linear.read and shown is not None:
+                answered[number] = wall(outs).split()[shown]
         return losses | learn_readout(row, answered, y[index])[0]
 
     closed = fast.Steps(row, x, y, rng)
@@ -90,14 +91,15 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
     def step(index: Tensor) -> Losses:
         if closed.apply():
             return closed.step(index)  # what follows, in closed form
+        if one_pass:
+            return together(index)
         bx, by = x[index], y[index]
         losses, scores = read(row, bx, by)
         ins = algorithm.streams(bx, by, rng, scores)
         return losses | every_cell(row, ins)
 
     passes = algorithm.count + (1 if row.readout and not one_pass else 0)
-    run = together if one_pass else step
-    stage = Stage("cells", tuple(row.everyone), run, len(stations), passes)
+    stage = Stage("cells", tuple(row.everyone), step, len(stations), passes)
     return iter([replace(stage, rows_handed_on=algorithm.count)])
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from . import checkpoint, evaluate, meter
 from . import record as records
+from .augment import Augment
 from .data import Dataset
 from .errors import BadInput
 from .local import Algorithm
@@ -80,6 +81,7 @@ def fit(
     task: Task | None = None,
     schedule: Schedule = simultaneous,
     rate: RateSchedule = constant,
+    augment: Augment | None = None,
     evaluate_every: int = 1,
     checkpoint_every: int = 1,
     seed: int = 0,
@@ -99,7 +101,8 @@ def fit(
     makes the readout itself (:func:`onward.build_row`), and ``task`` is what it is to answer: by
     default what ``head`` gave it, or else the classes, or numbers, that the data have. ``epochs``
     passes of batches of ``batch`` samples, per stage of the schedule; ``rate`` maps (epoch, epochs)
-    to a multiplier of every learning rate. ``fast="off"`` keeps to autograd where closed forms
+    to a multiplier of every learning rate; ``augment`` changes the training samples of each batch
+    before anything sees them (augment.py). ``fast="off"`` keeps to autograd where closed forms
     would give the same numbers to rounding (fast.py).
     ``seed`` decides batch order and negatives; initial weights are the cells' own. With ``out`` a
     folder is left (docs/record.md), and with ``resume=True`` an interrupted run there goes on.
@@ -120,6 +123,8 @@ def fit(
         **{"epochs": epochs, "batch": batch, "evaluate_every": evaluate_every},
         **{"checkpoint_every": checkpoint_every, "rate": getattr(rate, "__name__", repr(rate))},
     }
+    if augment is not None:
+        settings["augment"] = _called(augment)
     if not callable(schedule):
         raise BadInput(
             "schedule wants a function of onward.schedules, e.g. schedules.greedy, and "
@@ -140,7 +145,7 @@ def fit(
     if linear is not None and (task is not None or linear.task.target != data.target):
         linear.task = task or suited(data.target, data.train.y)
     training = Training(epochs, batch, rate, evaluate_every, checkpoint_every)
-    plan = Plan(row, schedule, training)
+    plan = Plan(row, schedule, training, augment)
     machine = Machine(device, precision, threads, fast)
     folder = None if out is None else Path(out)
     result = new_record(plan, data, machine, seed, settings)
@@ -273,6 +278,13 @@ def refuse_changes(before: Record, after: Record) -> None:
             f"the data differ from those the run began with ({before['data']['name']}): "
             "their fingerprints are not the same. Hand in the original data"
         )
+
+
+def _called(part: Any) -> str:
+    """A function's name, with what a partial of it sets."""
+    words = [f"{name}={value}" for name, value in getattr(part, "keywords", {}).items()]
+    name = getattr(getattr(part, "func", part), "__name__", type(part).__name__)
+    return f"{name}({', '.join(words)})" if words else name
 
 
 def _as_json(value: Any) -> Any:

@@ -3,7 +3,15 @@
 from .clean import Clean
 from .collaborative import Collaborative
 from .forward_forward import ForwardForward
+from .hybrid import HybridForwardForward
 from .sequences import Sequences
 from .unsupervised import UnsupervisedForwardForward
 
-__all__ = ["Clean", "Collaborative", "ForwardForward", "Sequences", "UnsupervisedForwardForward"]
+__all__ = [
+    "Clean",
+    "Collaborative",
+    "ForwardForward",
+    "HybridForwardForward",
+    "Sequences",
+    "UnsupervisedForwardForward",
+]

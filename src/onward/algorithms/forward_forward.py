@@ -7,11 +7,8 @@ temperature and p = sigmoid((g - theta) / T) the cell's belief that a row is rea
     L(cell) = - (1/2N) ( sum_pos log p  +  sum_neg log (1 - p) )
             =   1/2 mean softplus((theta - g_pos) / T)  +  1/2 mean softplus((g_neg - theta) / T)
 
-and, where the cell has one, plus its peer term over the positives. The 1/2 makes the gradient of a
-ReLU cell under the sum of squares -(1/N)(1-p) y x_hat: the author's MATLAB, factor for factor.
-Where positives or negatives come alone (``phases.py``), their half of the sum is the loss.
-
-That is the objective *logistic*; others are in objectives.py.
+and, where the cell has one, plus its peer term over the positives (``contrast.py``). That is the
+objective *logistic*; others are in ``objectives.py``.
 
 Two ways to read off a class: every label is tried and the largest goodness, summed over chosen
 cells, wins (``verdict``); or a linear softmax reads the cells' answers to the image with a neutral
@@ -23,21 +20,20 @@ batch, so defaults are those of the author's MATLAB (theta = number of units, T 
 B = samples, N = B, S = 2 streams (positive, negative), K = classes, F = units.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
-from ..goodness import Goodness, natural_threshold, sum_of_squares
+from ..goodness import Goodness, sum_of_squares
 from ..labels import Writer, label_code, over_first
-from ..local import Algorithm, Sign, Streams
 from ..negatives import Negatives, hard_label
-from ..objectives import Objective, half_logistic, logistic
+from ..objectives import Objective, logistic
+from .contrast import Contrast
 
 
 @dataclass(frozen=True)
-class ForwardForward(Algorithm):
+class ForwardForward(Contrast):
     """Forward-Forward with the label inside the input.
 
     ``classes`` K >= 2; ``theta`` in units of goodness, None for :func:`natural_threshold`;
@@ -60,20 +56,10 @@ class ForwardForward(Algorithm):
     loss: Objective = logistic
 
     @property
-    def count(self) -> int:
-        """Positives and negatives."""
-        return 2
-
-    @property
     def asks_scores(self) -> bool:
         """Hard negatives are drawn from the readout's scores."""
         sampler = getattr(self.negatives, "func", self.negatives)  # inside a functools.partial
         return bool(getattr(sampler, "asks_scores", False))
-
-    @property
-    def signed(self) -> bool:
-        """The logistic loss is a sum over positives and negatives; others weigh them up."""
-        return self.loss is logistic
 
     @property
     def views(self) -> int:
@@ -97,41 +83,3 @@ class ForwardForward(Algorithm):
     def draw(self, y: Tensor, rng: Generator, scores: Tensor | None) -> Tensor:
         """True labels, then wrong ones.  y [B] -> [2, B]."""
         return torch.stack([y, self.negatives(y, self.classes, scores, rng)])
-
-    def losses(
-        self, cell: nn.Module, ins: Streams, outs: Streams, hint: Tensor | None
-    ) -> Iterator[tuple[str, Tensor]]:
-        """The loss of the file's head, and the peer term of a cell that has one."""
-        loss = self.judged(self.goodness(outs.rows), self.threshold(outs.rows), outs.sign)
-        yield "cell", self.with_peers(loss, cell, ins, outs)
-
-    def judged(self, g: Tensor, theta: float, sign: Sign = "both") -> Tensor:
-        """The loss of the goodness g [2B] of all rows, positives first; g [B] of one sign alone."""
-        if sign == "both":
-            return self.loss(g, theta, self.temperature)
-        return half_logistic(g, theta, self.temperature, sign == "positive")
-
-    def with_peers(self, loss: Tensor, cell: nn.Module, ins: Streams, outs: Streams) -> Tensor:
-        """A loss plus the peer term of a cell that has one, if there are positives."""
-        penalty = getattr(cell, "penalty", None)
-        term = (
-            None
-            if penalty is None or outs.sign == "negative"
-            else penalty(ins.split()[0], outs.split()[0])
-        )
-        return loss if term is None else loss + torch.as_tensor(term)
-
-    def threshold(self, h: Tensor) -> float:
-        """theta for a cell that answers h [B, *F]."""
-        if self.theta is not None:
-            return self.theta
-        return natural_threshold(self.goodness, *h.shape[1:])
-
-    def verdict(self, h: Tensor) -> Tensor:
-        """The goodness.  h [B, *F] -> [B]."""
-        return self.goodness(h)
-
-    def measures(self, outs: Streams) -> dict[str, Tensor]:
-        """Mean goodness of positives and of negatives."""
-        g_pos, g_neg = self.goodness(outs.rows).chunk(2)
-        return {"goodness_positive": g_pos.mean(), "goodness_negative": g_neg.mean()}

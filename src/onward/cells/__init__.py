@@ -6,7 +6,8 @@ from .conv_autoencoder import ConvAutoEncoder
 from .conv_winners import ConvWinners
 from .coupling import Coupling
 from .dense import Dense
-from .lengths import l2, layer_norm, rms, unchanged
+from .lengths import l2, layer_norm, rms, rms_by_place, unchanged
+from .local_fields import Fields, LocalFields
 from .noise import Corruption
 from .peers import PeerNorm
 from .standardise import Standardise
@@ -21,11 +22,14 @@ __all__ = [
     "Coupling",
     "Critic",
     "Dense",
+    "Fields",
+    "LocalFields",
     "PeerNorm",
     "Standardise",
     "Untouched",
     "l2",
     "layer_norm",
     "rms",
+    "rms_by_place",
     "unchanged",
 ]

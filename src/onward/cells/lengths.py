@@ -33,6 +33,21 @@ def rms(x: Tensor) -> Tensor:
     return (flat / scale).view(x.shape)
 
 
+def rms_by_place(x: Tensor) -> Tensor:
+    """Scaled to a root mean square of 1 over the channels, at every place by itself.
+
+    x [B, C, *places]. Only for inputs of many channels: the one of a grey image would become 1
+    wherever there is any ink. A place where all channels are silent stays silent.
+
+    >>> rms_by_place(torch.tensor([[[3.0, 0.0], [0.0, 0.1]]]))
+    tensor([[[1.4142, 0.0000],
+             [0.0000, 1.4142]]])
+    """
+    wide = torch.promote_types(x.dtype, torch.float32)
+    length = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=wide)
+    return torch.as_tensor(x / (length * x.shape[1] ** -0.5 + TINY))
+
+
 def l2(x: Tensor) -> Tensor:
     """Scaled to Euclidean length 1.
 

@@ -53,6 +53,7 @@ class ForwardForwardSettings:
         label_value: the number that marks a label
         normalise: length normalisation of every cell's input
         peers: strength of peer normalisation, 0 for none
+        jitter: training images move by up to so many pixels each way, anew each time; 0 for none
         linear: whether a linear readout learns along; hard negatives need one
         readout_lr: learning rate of the linear readout, with momentum 0.9
         readout_decay: decoupled weight decay of the linear readout
@@ -91,6 +92,7 @@ class ForwardForwardSettings:
     label_value: float = 1.0
     normalise: Literal["rms", "l2", "none"] = "rms"
     peers: float = 0.03
+    jitter: int = 0
     linear: bool = True
     readout_lr: float = 0.01
     readout_decay: float = 0.03
@@ -112,6 +114,7 @@ def build(s: ForwardForwardSettings, data: "Dataset", seed: int) -> "Plan":
     from ..plan import Plan, Training
     from ..row import build_row
     from ..seeds import generator
+    from .jittered import augmentation
     from .limits import above_zero, at_least, finite, zero_or_more
 
     at_least(1, cells=s.cells, width=s.width, epochs=s.epochs, batch=s.batch)
@@ -149,7 +152,7 @@ def build(s: ForwardForwardSettings, data: "Dataset", seed: int) -> "Plan":
         schedule = partial(schedules.separated, length=s.phase_length)
     rate = RATE_SCHEDULES[s.rate]
     training = Training(s.epochs, s.batch, rate, s.evaluate_every, s.checkpoint_every)
-    return Plan(row, schedule, training)
+    return Plan(row, schedule, training, augmentation(s.jitter, data.shape))
 
 
 def _algorithm(s: ForwardForwardSettings, classes: int) -> "ForwardForward":
