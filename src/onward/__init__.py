@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .algorithms import Clean as Clean
     from .algorithms import Collaborative as Collaborative
     from .algorithms import ForwardForward as ForwardForward
+    from .algorithms import RecurrentForwardForward as RecurrentForwardForward
     from .algorithms import UnsupervisedForwardForward as UnsupervisedForwardForward
     from .cells import Adversarial as Adversarial
     from .cells import AutoEncoder as AutoEncoder
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .cells import ConvWinners as ConvWinners
     from .cells import Dense as Dense
     from .cells import PeerNorm as PeerNorm
+    from .cells import Recurrent as Recurrent
     from .data import Dataset as Dataset
     from .data import Split as Split
     from .data import load as load
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from .row import Row as Row
     from .row import build_row as build_row
     from .seeds import generator as generator
+    from .sweep import Sweep as Sweep
     from .tasks import Classify as Classify
     from .tasks import Regress as Regress
     from .tasks import Task as Task
@@ -56,9 +59,20 @@ if TYPE_CHECKING:
     from .train import fit as fit
 
 _WHERE = {
-    "algorithms": ("Clean", "Collaborative", "ForwardForward", "UnsupervisedForwardForward"),
+    "algorithms": (
+        *("Clean", "Collaborative", "ForwardForward", "RecurrentForwardForward"),
+        "UnsupervisedForwardForward",
+    ),
     "cells": (
-        *("Adversarial", "AutoEncoder", "ConvAutoEncoder", "ConvWinners", "Dense", "PeerNorm"),
+        *(
+            "Adversarial",
+            "AutoEncoder",
+            "ConvAutoEncoder",
+            "ConvWinners",
+            "Dense",
+            "PeerNorm",
+            "Recurrent",
+        ),
     ),
     "data": ("Dataset", "Split", "load"),
     "errors": ("BadInput",),
@@ -73,6 +87,7 @@ _WHERE = {
     "optimizers": ("adamw", "sgd"),
     "row": ("Row", "build_row"),
     "seeds": ("generator",),
+    "sweep": ("Sweep",),
     "tasks": ("Classify", "Regress", "Task"),
     "train": ("Trained", "fit"),
 }

@@ -10,6 +10,7 @@ the next stage is asked for.
 * greedy: each cell to its end, on the stored outputs of the frozen cells before it.
 * backprop: no wall; the readout's loss trains every cell. The yardstick.
 * pairwise: no wall; the algorithm's own loss at the last cell trains every cell (``turns.py``).
+* recurrent: every cell from every batch, at many iterations of a sweep (``recurrent.py``).
 * frozen: the cells stay as drawn and only the readout learns. The control.
 * alone: one cell of a greedy row, at a place of its own.
 
@@ -29,8 +30,20 @@ from torch.utils.checkpoint import checkpoint
 from . import fast, prefix, readouts
 from .errors import BadInput
 from .local import Algorithm, Station, Streams, walk, wall
+from .recurrent import recurrent
 from .row import Row
-from .stages import Losses, Schedule, Stage, heard, learn_readout, one_view, read, serve, summed
+from .stages import (
+    Losses,
+    Schedule,
+    Stage,
+    heard,
+    learn_readout,
+    one_view,
+    read,
+    refuse_sweep,
+    serve,
+    summed,
+)
 from .turns import alternating, pairwise
 
 __all__ = [
@@ -45,6 +58,7 @@ __all__ = [
     "greedy",
     "one_view",
     "pairwise",
+    "recurrent",
     "simultaneous",
 ]
 
@@ -266,6 +280,7 @@ def backprop(
     step (gradient accumulation): the same gradients to rounding, if no cell looks at a batch as a
     whole.
     """
+    refuse_sweep("backprop", row)
     if row.readout is None:
         raise BadInput("the schedule backprop trains on a linear readout's loss: give the row one")
     if pieces < 1:
@@ -385,4 +400,5 @@ BY_NAME: dict[str, Schedule] = {
     "backprop": backprop,
     "pairwise": pairwise,
     "frozen": frozen,
+    "recurrent": recurrent,
 }

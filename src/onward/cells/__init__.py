@@ -9,6 +9,7 @@ from .dense import Dense
 from .lengths import l2, layer_norm, rms, unchanged
 from .noise import Corruption
 from .peers import PeerNorm
+from .recurrent import Recurrent
 from .standardise import Standardise
 from .untouched import Untouched
 
@@ -22,6 +23,7 @@ __all__ = [
     "Critic",
     "Dense",
     "PeerNorm",
+    "Recurrent",
     "Standardise",
     "Untouched",
     "l2",
