@@ -196,6 +196,54 @@ def answer(cell: Dense, seen: Rows, z: Tensor, h: Tensor) -> Tensor:
     return norm
 
 
+class Slope:
+    """The loss of a cell of F = ``units`` from its answers, and dL/dz, which is put into z."""
+
+    def __init__(self, algorithm: ForwardForward, units: int, peers: PeerNorm | None):
+        self.algorithm, self.peers = algorithm, peers
+        found = power(algorithm.goodness, units)
+        assert found is not None
+        self.power, self.factor = found
+
+    def goodness(self, h: Tensor, norm: Tensor) -> Tensor:
+        """g of the answers h [R, F], whose lengths are norm [R].  -> [R]."""
+        return self.factor * (norm.square() if self.power == 2 else h.sum(1))
+
+    def take(
+        self,
+        z: Tensor,
+        h: Tensor,
+        norm: Tensor,
+        gamma: Tensor | None = None,
+        s: Tensor | None = None,
+    ) -> Tensor:
+        """The loss; z [R, F] becomes d, or with s [R] s d."""
+        rows, half = len(h), len(h) // 2
+        theta, temperature = self.algorithm.threshold(h), self.algorithm.temperature
+        g = self.goodness(h, norm)
+        u = ((g if gamma is None else g + gamma) - theta) / temperature
+        u[:half].neg_()
+        loss = softplus(u).mean()
+        c = torch.sigmoid(u).masked_fill_(u > 20, 1.0)  # torch's softplus is straight from 20 on
+        c.mul_(self.factor * self.power / (rows * temperature))
+        if s is not None:
+            c.mul_(s)
+        c[:half].neg_()
+        push = None
+        if self.peers is not None:
+            push = self.peers.push(h[:half]) * (self.peers.strength / half)
+            loss += torch.mv(z[:half], push).sum()
+        if self.power == 2:
+            torch.mul(h, c[:, None], out=z)
+        else:
+            torch.sign(h, out=z).mul_(c[:, None])
+        if push is not None and s is not None:
+            z[:half].addcmul_(s[:half, None], push)
+        elif push is not None:
+            z[:half].add_(push)
+        return loss
+
+
 class ClosedCell:
     """The closed forms of one cell. Activities h and drives z, [R, F] both, are the caller's."""
 
@@ -204,9 +252,7 @@ class ClosedCell:
         self.cell, self.algorithm, self.name = station.cell, algorithm, station.name
         (optimizer,) = station.optimizers.values()
         self.descent = Descent(optimizer)
-        found = power(algorithm.goodness, self.cell.outputs)
-        assert found is not None
-        self.power, self.factor = found
+        self.slope = Slope(algorithm, self.cell.outputs, self.cell.peers)
 
     def inverse(self, norm: Tensor) -> Tensor:
         """s of rows of D numbers whose Euclidean lengths are norm [R]."""
@@ -218,7 +264,7 @@ class ClosedCell:
 
     def goodness(self, h: Tensor, norm: Tensor) -> Tensor:
         """g of the answers h [R, F], whose lengths are norm [R].  -> [R]."""
-        return self.factor * (norm.square() if self.power == 2 else h.sum(1))
+        return self.slope.goodness(h, norm)
 
     def learn(
         self, seen: Rows, z: Tensor, h: Tensor, norm: Tensor, hint: Tensor | None = None
@@ -228,34 +274,11 @@ class ClosedCell:
         ``hint`` [J, R] is what the cell hears.
         """
         linear, descent = self.cell.linear, self.descent
-        loss = self._slope(seen.s, z, h, norm, hint)
+        loss = self.slope.take(z, h, norm, self._offset(hint), seen.s)
         bias, kept = descent.target(linear.bias)
         bias.addmv_(z.T, seen.s.reciprocal(), beta=kept)
         seen.gather(z, *descent.target(linear.weight))
         descent.step()
-        return loss
-
-    def _slope(self, s: Tensor, z: Tensor, h: Tensor, norm: Tensor, hint: Tensor | None) -> Tensor:
-        """The loss; the drive z becomes s d."""
-        rows, half = len(h), len(h) // 2
-        theta, temperature = self.algorithm.threshold(h), self.algorithm.temperature
-        g, gamma = self.goodness(h, norm), self._offset(hint)
-        u = ((g if gamma is None else g + gamma) - theta) / temperature
-        u[:half].neg_()
-        loss = softplus(u).mean()
-        c = torch.sigmoid(u).masked_fill_(u > 20, 1.0)  # torch's softplus is straight from 20 on
-        c.mul_(self.factor * self.power / (rows * temperature)).mul_(s)
-        c[:half].neg_()
-        push = None
-        if self.cell.peers is not None:
-            push = self.cell.peers.push(h[:half]) * (self.cell.peers.strength / half)
-            loss += torch.mv(z[:half], push).sum()
-        if self.power == 2:
-            torch.mul(h, c[:, None], out=z)
-        else:
-            torch.sign(h, out=z).mul_(c[:, None])
-        if push is not None:
-            z[:half].addcmul_(s[:half, None], push)
         return loss
 
     def _offset(self, hint: Tensor | None) -> Tensor | None:

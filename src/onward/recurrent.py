@@ -15,6 +15,7 @@ from dataclasses import replace
 import torch
 from torch import Generator, Tensor
 
+from . import fast_sweep
 from .errors import BadInput
 from .local import Algorithm, Station, Streams, wall
 from .readouts import neutral_answers
@@ -72,11 +73,14 @@ def recurrent(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]
         )
     first, last = sweep.learned
     chain(row.cells)
+    closed = fast_sweep.Settling(row)
 
     def step(index: Tensor) -> Losses:
         begin = neutral_answers(row.cells, algorithm, x[index])
         losses, scores = learn_readout(row, begin, y[index])
         which = algorithm.draw(y[index], rng, scores)
+        if closed.apply(x):
+            return losses | closed.learn(x[index], which, list(begin.values()))
         moves = swept(stations, algorithm, x[index], which, list(begin.values()))
         for iteration, answered in enumerate(moves, 1):
             if iteration < first:

@@ -117,15 +117,19 @@ class Recurrent(nn.Module):
 
         A half of B rows is shared by all groups of B rows of the other.
         """
-        halves = (low,) if high is None else (low, high)
+        return torch.relu(self.drive((low,) if high is None else (low, high)))
+
+    def drive(self, halves: Sequence[Half]) -> Tensor:
+        """What the units receive before they rectify it.  -> z [R, F]."""
         rows = min(len(half.product) for half in halves)
         z: Tensor = self.bias
-        for half, scale in zip(halves, self._scales(halves, rows), strict=True):
-            z = z + half.product.view(-1, rows, self.outputs) * scale
-        return torch.relu(z).flatten(0, 1)
+        for half, scale in zip(halves, self.scales(halves), strict=True):
+            z = torch.addcmul(z, half.product.view(-1, rows, self.outputs), scale)
+        return z.flatten(0, 1)
 
-    def _scales(self, halves: Sequence[Half], rows: int) -> list[Tensor]:
-        """1 over the length of each half, RMS.  [groups, rows, 1] each."""
+    def scales(self, halves: Sequence[Half]) -> list[Tensor]:
+        """1 over the length of each half, RMS.  [groups, B, 1] each, B the smaller count."""
+        rows = min(len(half.norm) for half in halves)
         norms = [half.norm.view(-1, rows, 1) for half in halves]
         widths = [half.width for half in halves]
         if self.joint and len(halves) == 2:
@@ -141,7 +145,7 @@ class Recurrent(nn.Module):
             return None
         parts = [part for part in self.split(x) if part is not None]
         norms = [Half(part, _norm(part), part.shape[1]) for part in parts]
-        scales = self._scales(norms, len(x))
+        scales = self.scales(norms)
         means = [(part * s[0]).mean(0, keepdim=True) for part, s in zip(parts, scales, strict=True)]
         drive = self.bias + self.from_below(means[0]).product
         if len(means) == 2:
