@@ -81,6 +81,26 @@ FORWARD_FORWARD: dict[str, tuple[str, Any]] = {
     "evaluate_every": ("int", 10),
     "checkpoint_every": ("int", 1),
 }
+RECURRENT: dict[str, tuple[str, Any]] = {
+    **{name: FORWARD_FORWARD[name] for name in ("dataset", "batch", "optimizer", "lr", "momentum")},
+    "cells": ("int", 2),
+    "width": ("int", 2000),
+    "epochs": ("int", 60),
+    "schedule": ("recurrent | frozen", "recurrent"),
+    "decay": ("float", 0.02),
+    "iterations": ("int", 8),
+    "damping": ("float", 0.3),
+    "learn_from": ("int", 3),
+    "judge_from": ("int", 3),
+    "judge_to": ("int", 5),
+    "damped": ("bool", False),
+    "joint": ("bool", False),
+    **{name: FORWARD_FORWARD[name] for name in ("rate", "goodness", "theta", "temperature")},
+    **{name: FORWARD_FORWARD[name] for name in ("negatives", "label_value", "peers", "linear")},
+    **{name: FORWARD_FORWARD[name] for name in ("readout_lr", "readout_decay", "read", "counted")},
+    **{name: FORWARD_FORWARD[name] for name in ("memory_gib", "evaluate_every")},
+    "checkpoint_every": ("int", 1),
+}
 BACKPROP: dict[str, tuple[str, Any]] = {
     "dataset": ("str", "mnist"),
     "cells": ("int", 3),
@@ -194,6 +214,7 @@ RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
     },
     "ff-digits": (FORWARD_FORWARD, {**DIGITS, "label": "appended", "evaluate_every": 2}),
     "ff-mnist": (FORWARD_FORWARD, {"epochs": 60, "decay": 0.02}),
+    "ff-recurrent-mnist": (RECURRENT, {}),
     **{
         f"uff-{cell}-{name}": (UNSUPERVISED, {**own, "dataset": data})
         for name, data in UFF_DATA.items()

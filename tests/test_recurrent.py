@@ -8,6 +8,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ from onward import (
     schedules,
     sgd,
 )
-from onward.check import BrokenPromise, check_algorithm
+from onward.check import BrokenPromise, check_algorithm, check_named
 from onward.evaluate import judge, probe
 from onward.fast_sweep import Settling
 from onward.local import Algorithm
@@ -494,6 +495,18 @@ def test_iterations_before_the_first_that_learns_have_no_graph() -> None:
     (stage,) = recurrent(row, x, y, generator(0, "negatives"))
     stage.step(torch.arange(BATCH))
     assert kept == [False] * 2 * 8 + [True] * 2
+
+
+def test_an_algorithm_of_ones_own_is_checked_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_sweep.py").write_text(
+        "from onward import RecurrentForwardForward, Sweep\n"
+        "mine = RecurrentForwardForward(10, sweep=Sweep(3, 0.5, (2, 3), (1, 2)))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    promised = check_named("own_sweep:mine")
+    assert "a resumed run equals one never interrupted" in promised
 
 
 # The cell.

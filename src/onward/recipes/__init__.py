@@ -17,6 +17,7 @@ MODULES = {
     **{f"collab-{data}": "collab" for data in _SETS},
     "ff-digits": "ff_digits",
     "ff-mnist": "ff_mnist",
+    "ff-recurrent-mnist": "ff_recurrent_mnist",
     **{f"uff-{cell}-{data}": "uff" for data in _SETS for cell in _UFF},
     "uff-wta-mnist": "uff",
     "uff-convwta-mnist": "uff",
