@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Every row that waits for a GPU, each job under ten minutes and resumable.
 #   benchmarks/gpu.sh DATA OUT [JOB ...]     DATA: folder of data sets; OUT: where runs are left
-# Jobs: epoch ff-mnist bp-mnist, uff-DATA, theta-DATA and collab-DATA for DATA mnist, fashion and
+# Jobs: epoch ff-mnist bp-mnist ff-recurrent-mnist, uff-DATA, theta-DATA and collab-DATA for DATA mnist, fashion and
 # cifar10, cost. Without names, all of them in turn. Thresholds that theta-DATA finds go by hand into
 # FACTORS of recipes/collab.py, before collab-DATA.
 set -euo pipefail
 data=$1; out=$2; shift 2
-jobs=("$@"); [ ${#jobs[@]} -gt 0 ] || jobs=(epoch ff-mnist bp-mnist {uff,theta,collab}-{mnist,fashion,cifar10} cost)
+jobs=("$@"); [ ${#jobs[@]} -gt 0 ] || jobs=(epoch ff-mnist bp-mnist ff-recurrent-mnist {uff,theta,collab}-{mnist,fashion,cifar10} cost)
 onward() { python3 -m onward "$@"; }
 
 # Small steps leave a GPU idle most of the time: many runs at once fill it. What is stopped here
@@ -29,6 +29,14 @@ for job in "${jobs[@]}"; do
         if [ -e "$run/record.json" ]; then onward resume "$run" --data "$data/mnist" || true
         else onward run "$job" --seed "$seed" --device cuda --data "$data/mnist" --out "$run" --threads 4; fi
       done ;;
+    ff-recurrent-mnist)  # all seeds at once; what nine minutes are too few for goes on next time
+      for seed in 0 1 2; do
+        run=$out/$job-cuda/seed-$seed
+        if [ -e "$run/record.json" ]; then words=(resume "$run" --data "$data/mnist")
+        else words=(run "$job" --seed "$seed" --device cuda --data "$data/mnist" --out "$run" --threads 4); fi
+        timeout --signal=INT 540 python3 -m onward "${words[@]}" &
+      done
+      wait ;;
     uff-*) nine_minutes table uff --only "${job#uff-}" --seeds 0-2 --data "$data" ;;
     theta-*) nine_minutes table theta --only "$job" --seeds 0 --data "$data" ;;
     collab-*) nine_minutes table collaboration --only "$job" --seeds 0-2 --data "$data" ;;

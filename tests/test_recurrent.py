@@ -5,14 +5,18 @@ states are lists, and every label is tried by itself. All in double precision.
 """
 
 import copy
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from command import TINY, same
+from command import onward as command
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
@@ -29,6 +33,7 @@ from onward import (
     build_row,
     generator,
     goodness,
+    progress,
     schedules,
     sgd,
 )
@@ -38,8 +43,11 @@ from onward.fast_sweep import Settling
 from onward.local import Algorithm
 from onward.negatives import hard_label, wrong_label
 from onward.optimizers import Maker
+from onward.plan import Machine
 from onward.readouts import every_label, neutral_answers
+from onward.recipes import find, running
 from onward.row import Row
+from onward.run import Interrupted
 from onward.schedules import recurrent
 
 CLASSES, INPUTS, SAMPLES, BATCH = 3, 12, 24, 6
@@ -518,10 +526,10 @@ def test_halves_are_normalised_apart_or_together() -> None:
     apart, joint = (
         Recurrent(INPUTS, 8, 6, joint=j, rng=generator(0, "cells")) for j in (False, True)
     )
-    for cell, same in ((apart, True), (joint, False)):
+    for cell, blind in ((apart, True), (joint, False)):
         h = cell(torch.cat([x, y], 1))
         close = torch.allclose(cell(torch.cat([3 * x, y], 1)), h, rtol=1e-4, atol=1e-5)
-        assert close == same
+        assert close == blind
         scaled = cell(torch.cat([3 * x, 3 * y], 1))
         torch.testing.assert_close(scaled, h, rtol=1e-4, atol=1e-5)
     assert torch.allclose(apart(x), joint(x)), "with nothing above they are the same"
@@ -557,8 +565,12 @@ def test_connections_may_be_any_linear_maps() -> None:
     losses = stage.step(torch.arange(BATCH))
     assert losses.keys() == {"cell-0", "cell-1", "readout"}
     assert all(not torch.equal(a, b) for a, b in zip(before, cells[0].parameters(), strict=True))
-    with pytest.raises(BadInput, match="zeros do not stay zeros"):
+    with pytest.raises(BadInput, match="up should be a linear map without a bias"):
         Recurrent(picture, maps, 5, up=Fields(1, 2, bias=True))
+    quiet = nn.Linear(5, 24)
+    nn.init.zeros_(quiet.bias)
+    with pytest.raises(BadInput, match=r"down should be a linear map without a bias.*Linear"):
+        Recurrent(picture, maps, 5, up=Fields(1, 2), down=quiet)
     with pytest.raises(BadInput, match="to 36 units"):
         Recurrent(picture, (3, 3, 4), 5, up=Fields(1, 2))
 
@@ -653,3 +665,66 @@ def test_measures_of_streams() -> None:
     h = torch.arange(8.0).view(4, 2)
     measured = RecurrentForwardForward(CLASSES).measures(Streams(h, 2))
     assert [float(v) for v in measured.values()] == [(1 + 13) / 2, (41 + 85) / 2]
+
+
+# The command.
+
+
+def test_the_command_runs_stops_goes_on_and_answers(tmp_path: Path) -> None:
+    """Interrupted in the middle of an epoch and resumed: the same, bit for bit."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    words = ("run", "ff-recurrent-mnist", *TINY)
+    assert command(*words, "--out", whole).code == 0
+
+    class Press(progress.Silent):
+        seen = 0
+
+        def step(self, epoch: int, samples: int) -> None:
+            self.seen += 1
+            if self.seen == 14:  # of 10 batches an epoch
+                signal.raise_signal(signal.SIGINT)
+
+    recipe = find("ff-recurrent-mnist")
+    tiny = {"width": 16, "cells": 2, "epochs": 3, "batch": 60, "checkpoint_every": 1}
+    settings = replace(recipe.defaults, dataset="synthetic", **tiny)
+    with pytest.raises(Interrupted, match="epoch 2, after 4 batches"):
+        running.start(
+            recipe, settings, seed=0, machine=Machine(threads=1), out=cut, progress=Press()
+        )
+    assert command("resume", cut).code == 0
+    same(whole, cut)
+    told = command("eval", whole).out
+    assert "goodness" in told
+    assert "cell-1     alone" in told
+    np.save(tmp_path / "x.npy", onward.load("synthetic").test.x[:3].numpy())
+    done = command("predict", whole, tmp_path / "x.npy", "--readout", "goodness")
+    assert len(done.out.splitlines()) == 4
+    page = command("report", whole)
+    assert page.code == 0
+    assert "RecurrentForwardForward" in (whole / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("run", "--schedule", "greedy"), "schedule can't be 'greedy'"),
+        (("run", "--learn_from", "9"), "learn_from=9 is after the last of 8 iterations"),
+        (("run", "--judge_from", "6"), "judge_from=6 and judge_to=5"),
+        (("run", "--damping", "1"), "damping should be a number from 0 to below 1"),
+        (("run", "--iterations", "0"), "iterations should be 1 or more"),
+        (("run", "--linear", "false"), "hard negatives are drawn from the scores"),
+        (("relay", "--negatives", "wrong"), "alone can't serve RecurrentForwardForward"),
+    ],
+)
+def test_words_that_will_not_do(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    verb, *more = words
+    done = command(verb, "ff-recurrent-mnist", *TINY, *more, "--out", tmp_path / "run")
+    assert told in done.complaint
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_twin_has_the_same_cells() -> None:
+    recipe = find("ff-recurrent-mnist")
+    assert recipe.twin == "bp-mnist"
+    twin = running._twin_settings(recipe, recipe.defaults, find("bp-mnist"))
+    assert (twin.cells, twin.width) == (2, 2000)

@@ -180,7 +180,7 @@ def _half(weights: nn.Module, x: Tensor, shape: tuple[int, ...]) -> Half:
 
 @torch.no_grad()
 def _refuse_map(name: str, part: nn.Module, shape: tuple[int, ...], units: tuple[int, ...]) -> None:
-    """Raise BadInput where a map isn't one of zeros to zeros, or gives other units."""
+    """Raise BadInput where a map has a bias, or gives other units."""
     weight = next(part.parameters())
     came = part(weight.new_zeros(1, *shape))
     if came[0].numel() != prod(units):
@@ -188,8 +188,10 @@ def _refuse_map(name: str, part: nn.Module, shape: tuple[int, ...], units: tuple
             f"{name} should map samples {shape} to {prod(units)} units, and gives "
             f"{tuple(came.shape[1:])}"
         )
-    if bool(came.any()):
+    biased = any(own.rpartition(".")[2] == "bias" for own, _ in part.named_parameters())
+    if biased or bool(came.any()):
         raise BadInput(
-            f"{name} should be a linear map without a bias, and zeros do not stay zeros: the cell "
-            "has a bias of its own (nn.Linear(..., bias=False))"
+            f"{name} should be a linear map without a bias, so that lengths can be taken out of "
+            f"its products, and {type(part).__name__} has one: take bias=False, for the cell has "
+            "a bias of its own"
         )
