@@ -43,8 +43,7 @@ class Settling:
             return False
         if type(algorithm) is not RecurrentForwardForward or algorithm.sweep.damped:
             return False
-        known = power(algorithm.goodness, 1) is not None and algorithm.count == 2
-        return known and all(
+        return power(algorithm.goodness, 1) is not None and all(
             _closed_cell(station.cell, x) and closed_station(station) for station in row.stations
         )
 

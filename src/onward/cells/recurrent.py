@@ -60,20 +60,20 @@ class Recurrent(nn.Module):
         rng: Generator | None = None,
     ):
         super().__init__()
-        self.below, self.units, self.shape_above = map(_shape, (below, units, above))
+        self.shape_below, self.shape, self.shape_above = map(_shape, (below, units, above))
         self.joint = joint
         self.up = _matrix(self.inputs, self.outputs, rng) if up is None else up
         self.down = _matrix(self.above, self.outputs, rng) if down is None else down
         self.bias = nn.Parameter(torch.zeros(self.outputs))
         self.peers = PeerNorm(self.outputs, peers) if peers > 0 else None
-        for name, part, shape in (("up", up, self.below), ("down", down, self.shape_above)):
+        for name, part, shape in (("up", up, self.shape_below), ("down", down, self.shape_above)):
             if part is not None:
-                _refuse_map(name, part, shape, self.units)
+                _refuse_map(name, part, shape, self.shape)
 
     @property
     def inputs(self) -> int:
         """D, the numbers that come from below."""
-        return prod(self.below)
+        return prod(self.shape_below)
 
     @property
     def above(self) -> int:
@@ -83,7 +83,7 @@ class Recurrent(nn.Module):
     @property
     def outputs(self) -> int:
         """F, the units."""
-        return prod(self.units)
+        return prod(self.shape)
 
     def forward(self, x: Tensor) -> Tensor:
         """Activities.  x [R, D + A], or [R, D] with nothing above -> h [R, F], >= 0."""
@@ -106,7 +106,7 @@ class Recurrent(nn.Module):
 
     def from_below(self, x: Tensor) -> Half:
         """x [R, *D], not normalised -> its half of the drive."""
-        return _half(self.up, x, self.below)
+        return _half(self.up, x, self.shape_below)
 
     def from_above(self, y: Tensor) -> Half:
         """y [R, *A], not normalised -> its half of the drive."""
