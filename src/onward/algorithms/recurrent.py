@@ -41,7 +41,7 @@ class RecurrentForwardForward(ForwardForward):
     written into a sample: ``writer`` has no part in it.
 
     >>> algorithm = RecurrentForwardForward(classes=3)
-    >>> algorithm.top(torch.tensor([2, 0])).tolist(), algorithm.sweep.judged
+    >>> algorithm.top(Tensor([2, 0]).long()).tolist(), algorithm.sweep.judged
     ([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]], (3, 5))
     """
 
