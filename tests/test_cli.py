@@ -82,7 +82,8 @@ FORWARD_FORWARD: dict[str, tuple[str, Any]] = {
     "checkpoint_every": ("int", 1),
 }
 RECURRENT: dict[str, tuple[str, Any]] = {
-    **{name: FORWARD_FORWARD[name] for name in ("dataset", "batch", "optimizer", "lr", "momentum")},
+    **{name: FORWARD_FORWARD[name] for name in ("dataset", "batch", "optimizer", "momentum")},
+    "lr": ("float", 0.0001),
     "cells": ("int", 2),
     "width": ("int", 2000),
     "epochs": ("int", 60),

@@ -56,7 +56,7 @@ class RecurrentSettings:
     batch: int = 100
     schedule: Literal["recurrent", "frozen"] = "recurrent"
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    lr: float = 0.001
+    lr: float = 0.0001
     momentum: float = 0.9
     decay: float = 0.02
     rate: Literal["constant", "cooldown", "cosine"] = "cooldown"
