@@ -2,12 +2,12 @@
 # Every row that waits for a GPU, each job under ten minutes and resumable.
 #   benchmarks/gpu.sh DATA OUT [JOB ...]     DATA: folder of data sets; OUT: where runs are left
 # Jobs: epoch ff-mnist bp-mnist, ff-free-mnist ff-local-mnist ff-mnist-4x2000 ff-mnist-4x2000-fast
-# ff-jitter-mnist (until they say that nothing is left), uff-DATA, theta-DATA and collab-DATA for DATA
-# mnist, fashion and cifar10, cost. Without names, all of them in turn. Thresholds that theta-DATA
-# finds go by hand into FACTORS of recipes/collab.py, before collab-DATA.
+# ff-recurrent-mnist ff-jitter-mnist (until they say that nothing is left), uff-DATA, theta-DATA and
+# collab-DATA for DATA mnist, fashion and cifar10, cost. Without names, all of them in turn.
+# Thresholds that theta-DATA finds go by hand into FACTORS of recipes/collab.py, before collab-DATA.
 set -euo pipefail
 data=$1; out=$2; shift 2
-hinton=(ff-free-mnist ff-local-mnist ff-mnist-4x2000{,-fast} ff-jitter-mnist)
+hinton=(ff-free-mnist ff-local-mnist ff-mnist-4x2000{,-fast} ff-recurrent-mnist ff-jitter-mnist)
 jobs=("$@"); [ ${#jobs[@]} -gt 0 ] || jobs=(epoch ff-mnist bp-mnist "${hinton[@]}" {uff,theta,collab}-{mnist,fashion,cifar10} cost)
 onward() { python3 -m onward "$@"; }
 
@@ -44,7 +44,7 @@ for job in "${jobs[@]}"; do
         if [ -e "$run/record.json" ]; then onward resume "$run" --data "$data/mnist" || true
         else onward run "$job" --seed "$seed" --device cuda --data "$data/mnist" --out "$run" --threads 4; fi
       done ;;
-    ff-free-mnist|ff-local-mnist|ff-mnist-4x2000*|ff-jitter-mnist)
+    ff-free-mnist|ff-local-mnist|ff-mnist-4x2000*|ff-recurrent-mnist|ff-jitter-mnist)
       mkdir -p "$out/$job-cuda"; seeds=()
       for seed in 0 1 2; do one_seed "$job" "$seed" & seeds+=($!); done
       for seed in "${seeds[@]}"; do wait "$seed"; done ;;

@@ -141,6 +141,27 @@ HYBRID: dict[str, tuple[str, Any]] = {
     "evaluate_every": ("int", 5),
     "checkpoint_every": ("int", 5),
 }
+RECURRENT: dict[str, tuple[str, Any]] = {
+    **{name: FORWARD_FORWARD[name] for name in ("dataset", "batch", "optimizer", "momentum")},
+    "lr": ("float", 0.0001),
+    "cells": ("int", 2),
+    "width": ("int", 2000),
+    "epochs": ("int", 60),
+    "schedule": ("recurrent | frozen", "recurrent"),
+    "decay": ("float", 0.02),
+    "iterations": ("int", 8),
+    "damping": ("float", 0.3),
+    "learn_from": ("int", 3),
+    "judge_from": ("int", 3),
+    "judge_to": ("int", 5),
+    "damped": ("bool", False),
+    "joint": ("bool", False),
+    **{name: FORWARD_FORWARD[name] for name in ("rate", "goodness", "theta", "temperature")},
+    **{name: FORWARD_FORWARD[name] for name in ("negatives", "label_value", "peers", "linear")},
+    **{name: FORWARD_FORWARD[name] for name in ("readout_lr", "readout_decay", "read", "counted")},
+    **{name: FORWARD_FORWARD[name] for name in ("memory_gib", "evaluate_every")},
+    "checkpoint_every": ("int", 1),
+}
 BACKPROP: dict[str, tuple[str, Any]] = {
     "dataset": ("str", "mnist"),
     "cells": ("int", 3),
@@ -271,6 +292,7 @@ RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
     "ff-mnist": (FORWARD_FORWARD, {"epochs": 60, "decay": 0.02}),
     "ff-mnist-4x2000": (FORWARD_FORWARD, LARGE),
     "ff-mnist-4x2000-fast": (FORWARD_FORWARD, {**LARGE, "epochs": 40, "lr": 0.002}),
+    "ff-recurrent-mnist": (RECURRENT, {}),
     **{
         f"uff-{cell}-{name}": (UNSUPERVISED, {**own, "dataset": data})
         for name, data in UFF_DATA.items()

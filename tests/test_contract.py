@@ -24,8 +24,11 @@ from onward import (
     Classify,
     Clean,
     ForwardForward,
+    Recurrent,
+    RecurrentForwardForward,
     Regress,
     Streams,
+    Sweep,
     build_row,
     generator,
     goodness,
@@ -100,6 +103,21 @@ def plan(algorithm: Algorithm | None = None, schedule: Schedule = simultaneous) 
     return Plan(row, schedule, Training(epochs=2, batch=200))
 
 
+def recurrent_cells(*sizes: int, **settings: Any) -> list[nn.Module]:
+    rng = generator(0, "cells")
+    return [
+        Recurrent(*around, rng=rng, **settings)
+        for around in zip(sizes, sizes[1:], sizes[2:], strict=False)
+    ]
+
+
+def recurrent_plan(sweep: Sweep = Sweep(), **settings: Any) -> Plan:  # noqa: B008
+    algorithm = RecurrentForwardForward(10, sweep=sweep)
+    cells = recurrent_cells(64, 20, 20, 10, **settings)
+    row = build_row(cells, algorithm, sgd(1e-3), classes=10, readout=sgd(1e-2))
+    return Plan(row, schedules.recurrent, Training(epochs=2, batch=200))
+
+
 FF = partial(ForwardForward, CLASSES)
 ALGORITHMS: dict[str, Algorithm] = {
     "forward-forward": FF(),
@@ -126,6 +144,9 @@ CELLS: dict[str, Callable[[], nn.Module]] = {
     },
     "dense with peers": partial(Dense, INPUTS, 16, peers=0.03),
     "dense that hears": partial(Dense, INPUTS, 16, hears=[1, 2]),
+    "recurrent, nothing above": partial(Recurrent, INPUTS, 16, 9),
+    "recurrent": partial(Recurrent, INPUTS - 9, 16, 9),
+    "recurrent, joint, with peers": partial(Recurrent, INPUTS - 9, 16, 9, joint=True, peers=0.03),
 }
 
 IMAGES = (1, 8, 8)
@@ -282,6 +303,13 @@ def recipe_check(name: str, **changes: Any) -> list[str]:
     return check_settings(changed, text)
 
 
+def recurrent_check(sweep: Sweep, **settings: Any) -> list[str]:
+    algorithm = RecurrentForwardForward(CLASSES, sweep=sweep)
+    return check_algorithm(
+        algorithm, lambda: recurrent_cells(INPUTS, 16, 14, 12, CLASSES, **settings), *batch()
+    )
+
+
 def different() -> list[str]:
     """Recipes, without those that are another one on other data: all are tried on made data."""
     known: dict[tuple[Any, str], str] = {}
@@ -307,7 +335,21 @@ TABLE: dict[str, Callable[[], list[str]]] = {
     },
     "task classify": partial(check_task, Classify(), 4),
     "task regress": partial(check_task, Regress(torch.tensor([90.0, 110.0, 250.0])), 1),
-    **{f"schedule {n}": partial(check_schedule, s, plan) for n, s in schedules.BY_NAME.items()},
+    **{
+        f"schedule {n}": partial(check_schedule, s, recurrent_plan if n == "recurrent" else plan)
+        for n, s in schedules.BY_NAME.items()
+    },
+    "schedule frozen, recurrent cells": partial(check_schedule, schedules.frozen, recurrent_plan),
+    "algorithm recurrent": partial(recurrent_check, Sweep()),
+    "algorithm recurrent, joint, with peers": partial(
+        recurrent_check, Sweep(), joint=True, peers=0.03
+    ),
+    "algorithm recurrent, every step, damped": partial(
+        recurrent_check, Sweep(4, 0.5, (1, 4), (1, 2), damped=True)
+    ),
+    "a recurrent run by autograd": partial(
+        check_plan, partial(recurrent_plan, Sweep(damped=True), joint=True, peers=0.03)
+    ),
     "schedule greedy, stored on disk": partial(
         check_schedule, partial(schedules.greedy, budget=0.0), plan
     ),

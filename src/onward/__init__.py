@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .algorithms import Collaborative as Collaborative
     from .algorithms import ForwardForward as ForwardForward
     from .algorithms import HybridForwardForward as HybridForwardForward
+    from .algorithms import RecurrentForwardForward as RecurrentForwardForward
     from .algorithms import UnsupervisedForwardForward as UnsupervisedForwardForward
     from .cells import Adversarial as Adversarial
     from .cells import AutoEncoder as AutoEncoder
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .cells import Dense as Dense
     from .cells import LocalFields as LocalFields
     from .cells import PeerNorm as PeerNorm
+    from .cells import Recurrent as Recurrent
     from .data import Dataset as Dataset
     from .data import Split as Split
     from .data import load as load
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from .row import Row as Row
     from .row import build_row as build_row
     from .seeds import generator as generator
+    from .sweep import Sweep as Sweep
     from .tasks import Classify as Classify
     from .tasks import Regress as Regress
     from .tasks import Task as Task
@@ -60,11 +63,11 @@ if TYPE_CHECKING:
 _WHERE = {
     "algorithms": (
         *("Clean", "Collaborative", "ForwardForward", "HybridForwardForward"),
-        "UnsupervisedForwardForward",
+        *("RecurrentForwardForward", "UnsupervisedForwardForward"),
     ),
     "cells": (
         *("Adversarial", "AutoEncoder", "ConvAutoEncoder", "ConvWinners", "Dense", "LocalFields"),
-        "PeerNorm",
+        *("PeerNorm", "Recurrent"),
     ),
     "data": ("Dataset", "Split", "load"),
     "errors": ("BadInput",),
@@ -79,6 +82,7 @@ _WHERE = {
     "optimizers": ("adamw", "sgd"),
     "row": ("Row", "build_row"),
     "seeds": ("generator",),
+    "sweep": ("Sweep",),
     "tasks": ("Classify", "Regress", "Task"),
     "train": ("Trained", "fit"),
 }

@@ -103,6 +103,11 @@ def closed_loss(algorithm: Algorithm) -> bool:
     if not closed_family(algorithm):
         return False
     assert isinstance(algorithm, Contrast)
+    return closed_slope(algorithm)
+
+
+def closed_slope(algorithm: Contrast) -> bool:
+    """Whether what a loss says of the cell's activities is known, for goodness and objective."""
     known = any(algorithm.loss is objective for objective in SLOPES)
     return known and power(algorithm.goodness, 1) is not None
 
@@ -267,6 +272,50 @@ def answer(cell: nn.Module, seen: Rows, z: Tensor, h: Tensor) -> Tensor:
     return norm
 
 
+class Slope:
+    """The loss of a cell of F = ``units`` from its answers, and dL/dz, which is put into z."""
+
+    def __init__(self, algorithm: Contrast, units: int, peers: PeerNorm | None):
+        self.algorithm, self.peers = algorithm, peers
+        found = power(algorithm.goodness, units)
+        assert found is not None
+        self.power, self.factor = found
+
+    def goodness(self, h: Tensor, norm: Tensor) -> Tensor:
+        """g of the answers h [R, F], whose lengths are norm [R].  -> [R]."""
+        return self.factor * (norm.square() if self.power == 2 else h.sum(1))
+
+    def take(
+        self,
+        z: Tensor,
+        h: Tensor,
+        norm: Tensor,
+        gamma: Tensor | None = None,
+        s: Tensor | None = None,
+    ) -> Tensor:
+        """The loss; z [R, F] becomes d, or with s [R] s d."""
+        half, algorithm = len(h) // 2, self.algorithm
+        g = self.goodness(h, norm)
+        judged = g if gamma is None else g + gamma
+        slope, factor = SLOPES[algorithm.loss], self.factor * self.power
+        loss, c = slope(judged, algorithm.threshold(h), algorithm.temperature, factor)
+        if s is not None:
+            c.mul_(s)
+        push = None
+        if self.peers is not None:
+            push = self.peers.push(h[:half]) * (self.peers.strength / half)
+            loss += torch.mv(z[:half], push).sum()
+        if self.power == 2:
+            torch.mul(h, c[:, None], out=z)
+        else:
+            torch.sign(h, out=z).mul_(c[:, None])
+        if push is not None and s is not None:
+            z[:half].addcmul_(s[:half, None], push)
+        elif push is not None:
+            z[:half].add_(push)
+        return loss
+
+
 class ClosedCell:
     """The closed forms of one cell. Activities h and drives z, [R, F] both, are the caller's."""
 
@@ -275,9 +324,7 @@ class ClosedCell:
         self.cell, self.algorithm, self.name = station.cell, algorithm, station.name
         (optimizer,) = station.optimizers.values()
         self.descent = Descent(optimizer)
-        found = power(algorithm.goodness, self.cell.outputs)
-        assert found is not None
-        self.power, self.factor = found
+        self.slope = Slope(algorithm, self.cell.outputs, self.cell.peers)
 
     def seen(self, x: Tensor, norm: Tensor) -> Rows:
         """:func:`seen_by` this cell."""
@@ -289,7 +336,7 @@ class ClosedCell:
 
     def goodness(self, h: Tensor, norm: Tensor) -> Tensor:
         """g of the answers h [R, F], whose lengths are norm [R].  -> [R]."""
-        return self.factor * (norm.square() if self.power == 2 else h.sum(1))
+        return self.slope.goodness(h, norm)
 
     def learn(
         self, seen: Rows, z: Tensor, h: Tensor, norm: Tensor, hint: Tensor | None = None
@@ -299,33 +346,11 @@ class ClosedCell:
         ``hint`` [J, R] is what the cell hears.
         """
         own, descent = layer(self.cell), self.descent
-        loss = self._slope(seen.s, z, h, norm, hint)
+        loss = self.slope.take(z, h, norm, self._offset(hint), seen.s)
         bias, kept = descent.target(own.bias)
         bias.addmv_(z.T, seen.s.reciprocal(), beta=kept)
         seen.gather(z, *descent.target(own.weight))
         descent.step()
-        return loss
-
-    def _slope(self, s: Tensor, z: Tensor, h: Tensor, norm: Tensor, hint: Tensor | None) -> Tensor:
-        """The loss; the drive z becomes s d."""
-        half = len(h) // 2
-        algorithm = self.algorithm
-        g, gamma = self.goodness(h, norm), self._offset(hint)
-        judged = g if gamma is None else g + gamma
-        slope = SLOPES[algorithm.loss]
-        factor = self.factor * self.power
-        loss, c = slope(judged, algorithm.threshold(h), algorithm.temperature, factor)
-        c.mul_(s)
-        push = None
-        if self.cell.peers is not None:
-            push = self.cell.peers.push(h[:half]) * (self.cell.peers.strength / half)
-            loss += torch.mv(z[:half], push).sum()
-        if self.power == 2:
-            torch.mul(h, c[:, None], out=z)
-        else:
-            torch.sign(h, out=z).mul_(c[:, None])
-        if push is not None:
-            z[:half].addcmul_(s[:half, None], push)
         return loss
 
     def _offset(self, hint: Tensor | None) -> Tensor | None:

@@ -180,9 +180,20 @@ def _probed(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Streams]
     scores = None
     if head is not None and algorithm.asks_scores:
         scores = head(head.features(neutral_answers(row.cells, algorithm, x, head.read)))
+    if algorithm.sweep is not None:  # as they are at the last iteration that is judged
+        which = algorithm.draw(y, rng, scores)
+        top = algorithm.top(which.flatten()).to(x.dtype)
+        *_, swept = algorithm.sweep.settle(row.cells, x, top)
+        yield from (Streams(_whole(h, which.numel()), len(which)) for h in swept)
+        return
     ins = algorithm.streams(x, y, rng, scores)
     for h in answers(row.cells, ins.rows):
         yield replace(ins, rows=h)
+
+
+def _whole(h: Tensor, rows: int) -> Tensor:
+    """A cell's answers to all streams, where it has answered once for all of them.  -> [R, F]."""
+    return h.repeat(rows // len(h), 1)
 
 
 def dead_units(h: Tensor) -> float:

@@ -19,6 +19,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from .errors import BadInput
+from .sweep import Sweep
 
 Hints = Literal["none", "earlier", "all"]
 Sign = Literal["both", "positive", "negative"]
@@ -173,6 +174,11 @@ class Algorithm(ABC):
         """
         return 0
 
+    @property
+    def sweep(self) -> Sweep | None:
+        """How cells that also see the one above are swept over; None for one pass from below."""
+        return None
+
     # In which views a sample can enter the row: with each label written into it, or neutral.
 
     @property
@@ -211,6 +217,10 @@ class Algorithm(ABC):
     def view(self, x: Tensor, which: Tensor) -> Tensor:
         """Sample n as its view number which[n].  x [B, *D], which [B] -> [B, *D]."""
         return x
+
+    def top(self, which: Tensor) -> Tensor:
+        """What stands above the last cell in the views which [B], where cells are swept over."""
+        raise BadInput(f"{type(self).__name__} has nothing above its last cell")
 
     def draw(self, y: Tensor, rng: Generator, scores: Tensor | None) -> Tensor:
         """The views that make up the streams of one batch.  y [B], scores [B, K] -> [S, B]."""

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from .cells.lengths import Normalise, rms
 from .errors import BadInput
 from .local import Algorithm, Station
+from .sweep import Sweep
 from .tasks import Classify, Task
 
 
@@ -117,12 +118,27 @@ def neutral_answers(
 
 @torch.no_grad()
 def every_label(cells: Sequence[nn.Module], algorithm: Algorithm, x: Tensor) -> Tensor:
-    """The verdict of every cell on every label.  x [B, *D] -> [cells, B, K]."""
+    """The verdict of every cell on every label.  x [B, *D] -> [cells, B, K].
+
+    Of cells that are swept over, its mean over the iterations that are judged.
+    """
+    if algorithm.sweep is not None:
+        return _swept(cells, algorithm, algorithm.sweep, x)
     tries = algorithm.candidates
     which = torch.arange(tries, device=x.device).repeat_interleave(len(x))
     rows = algorithm.view(x.repeat(tries, *[1] * (x.dim() - 1)), which)
     verdicts = [algorithm.verdict(h).view(tries, len(x)).T for h in answers(cells, rows)]
     return torch.stack(verdicts)
+
+
+def _swept(cells: Sequence[nn.Module], algorithm: Algorithm, sweep: Sweep, x: Tensor) -> Tensor:
+    tries = algorithm.candidates
+    top = algorithm.top(torch.arange(tries, device=x.device).repeat_interleave(len(x)))
+    shape, each = (tries, len(x)), []
+    for answered in sweep.settle(cells, x, top.to(x.dtype)):
+        verdicts = [algorithm.verdict(h).view(-1, len(x)).expand(shape).T for h in answered]
+        each.append(torch.stack(verdicts))
+    return torch.stack(each).mean(0)
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ the next stage is asked for.
 * greedy: each cell to its end, on the stored outputs of the frozen cells before it.
 * backprop: no wall; the readout's loss trains every cell. The yardstick.
 * pairwise: no wall; the algorithm's own loss at the last cell trains every cell (``turns.py``).
+* recurrent: every cell from every batch, at many iterations of a sweep (``recurrent.py``).
 * frozen: the cells stay as drawn and only the readout learns. The control.
 * alone: one cell of a greedy row, at a place of its own.
 
@@ -31,6 +32,7 @@ from . import fast, prefix, readouts
 from .errors import BadInput
 from .local import Algorithm, Station, Streams, walk, wall
 from .phases import separated
+from .recurrent import recurrent
 from .row import Row
 from .stages import (
     Losses,
@@ -41,6 +43,7 @@ from .stages import (
     learn_readout,
     one_view,
     read,
+    refuse_sweep,
     serve,
     summed,
 )
@@ -58,6 +61,7 @@ __all__ = [
     "greedy",
     "one_view",
     "pairwise",
+    "recurrent",
     "separated",
     "simultaneous",
 ]
@@ -273,6 +277,7 @@ def backprop(
     step (gradient accumulation): the same gradients to rounding, if no cell looks at a batch as a
     whole.
     """
+    refuse_sweep("backprop", row)
     if row.readout is None:
         raise BadInput("the schedule backprop trains on a linear readout's loss: give the row one")
     if pieces < 1:
@@ -393,4 +398,5 @@ BY_NAME: dict[str, Schedule] = {
     "pairwise": pairwise,
     "separated": separated,
     "frozen": frozen,
+    "recurrent": recurrent,
 }

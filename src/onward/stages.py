@@ -59,6 +59,7 @@ def serve(name: str, row: Row, hints: tuple[Hints, ...]) -> None:
     """Refuse an algorithm whose cells need more than this schedule can give them."""
     algorithm = row.algorithm
     called = type(algorithm).__name__
+    refuse_sweep(name, row)
     if algorithm.hints not in hints:
         there = " or ".join(f"hints from {HEARD[one]}" for one in hints if one != "none")
         raise BadInput(
@@ -75,6 +76,16 @@ def serve(name: str, row: Row, hints: tuple[Hints, ...]) -> None:
         raise BadInput(
             "hard negatives are drawn from the scores of a linear readout, and this row has none: "
             "give it one, or take uniform wrong labels (negatives=wrong)"
+        )
+
+
+def refuse_sweep(name: str, row: Row) -> None:
+    """Refuse cells that also see the one above, if this schedule makes one pass from below."""
+    if row.algorithm.sweep is not None and name != "recurrent":
+        raise BadInput(
+            f"the schedule {name} can't serve {type(row.algorithm).__name__}: its cells see the "
+            f"one above too, over several iterations, and {name} makes one pass from below. "
+            "Take the schedule recurrent"
         )
 
 

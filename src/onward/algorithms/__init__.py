@@ -4,6 +4,7 @@ from .clean import Clean
 from .collaborative import Collaborative
 from .forward_forward import ForwardForward
 from .hybrid import HybridForwardForward
+from .recurrent import RecurrentForwardForward
 from .sequences import Sequences
 from .unsupervised import UnsupervisedForwardForward
 
@@ -12,6 +13,7 @@ __all__ = [
     "Collaborative",
     "ForwardForward",
     "HybridForwardForward",
+    "RecurrentForwardForward",
     "Sequences",
     "UnsupervisedForwardForward",
 ]

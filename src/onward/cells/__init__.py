@@ -10,6 +10,7 @@ from .lengths import l2, layer_norm, rms, rms_by_place, unchanged
 from .local_fields import Fields, LocalFields
 from .noise import Corruption
 from .peers import PeerNorm
+from .recurrent import Recurrent
 from .standardise import Standardise
 from .untouched import Untouched
 
@@ -25,6 +26,7 @@ __all__ = [
     "Fields",
     "LocalFields",
     "PeerNorm",
+    "Recurrent",
     "Standardise",
     "Untouched",
     "l2",

@@ -9,6 +9,7 @@ B = samples, D = input shape, F = output shape, K = classes.
 
 import inspect
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from ..local import Algorithm
 from ..optimizers import sgd
 from ..plan import Plan, Training
 from ..row import build_row
-from ..schedules import backprop, simultaneous
+from ..schedules import backprop, recurrent, simultaneous
 from ..seeds import generator
 from ..tasks import Task
 from .parts import (
@@ -87,14 +88,21 @@ def _parameters(function: Callable[..., Any]) -> list[str]:
 
 
 def _check_any_algorithm(algorithm: Algorithm) -> Promises:
-    from ..cells import Dense
+    from ..cells import Dense, Recurrent
 
     rng = generator(0, "check")
     x, y = torch.rand(16, 30, generator=rng), torch.arange(16) % max(algorithm.candidates, 2)
     entering = algorithm.view(x, torch.zeros(16, dtype=torch.long))[0].numel()
 
     def cells() -> list[nn.Module]:
-        return [Dense(entering, 20), Dense(20, 20), Dense(20, 20)]
+        return row_of([entering, 20, 20, 20])
+
+    def row_of(sizes: Sequence[int]) -> list[nn.Module]:
+        if algorithm.sweep is None:
+            return [Dense(*around) for around in pairwise(sizes)]
+        top = algorithm.top(torch.zeros(1, dtype=torch.long)).shape[1]
+        below, units, above = sizes[:-1], sizes[1:], [*sizes[2:], top]
+        return [Recurrent(*around) for around in zip(below, units, above, strict=True)]
 
     kept = check_algorithm(algorithm, cells, x, y)
 
@@ -103,13 +111,15 @@ def _check_any_algorithm(algorithm: Algorithm) -> Promises:
         sample = data.load("synthetic").train.x[:1]
         width = algorithm.view(sample, torch.zeros(1, dtype=torch.long))[0].numel()
         row = build_row(
-            [Dense(width, 20), Dense(20, 20)],
+            row_of([width, 20, 20]),
             algorithm,
             sgd(1e-3),
             classes=10,
             readout=sgd(1e-2),
         )
         schedule = simultaneous if algorithm.local else backprop
+        if algorithm.sweep is not None:
+            schedule = recurrent
         return Plan(row, schedule, Training(epochs=2, batch=60))
 
     if algorithm.candidates in (0, 10):

@@ -17,6 +17,8 @@ from ..goodness import Goodness
 from ..local import Algorithm, Station, walk
 from ..negatives import Negatives
 from ..optimizers import sgd
+from ..readouts import neutral_answers
+from ..recurrent import Answered, swept
 from ..row import Row, groups
 from ..seeds import generator
 from ..tasks import Task
@@ -130,9 +132,7 @@ def check_algorithm(
             Station(f"cell-{i}", cell, {n: sgd(0.1)(ps) for n, ps in groups(cell).items()})
             for i, cell in enumerate(row)
         ]
-        scores = torch.zeros(len(x), max(algorithm.candidates, int(y.max()) + 1))
-        ins = algorithm.streams(x, y, generator(0, "negatives"), scores)
-        walked = list(walk(stations, ins))
+        walked = _walked(stations, algorithm, x, y)
         told = [algorithm.tell(outs) for _, _, outs in walked]
         for number, (station, seen, outs) in enumerate(walked):
             promise(not seen.rows.requires_grad, "no gradient path leaves a cell")
@@ -164,6 +164,18 @@ def check_algorithm(
         "what cells tell each other is detached",
         "same seed, same bits",
     ]
+
+
+def _walked(stations: list[Station], algorithm: Algorithm, x: Tensor, y: Tensor) -> Answered:
+    """What every station sees and answers: on its way up, or at the last iteration of a sweep."""
+    classes = max(algorithm.candidates, int(y.max()) + 1)
+    scores, rng = torch.zeros(len(x), classes), generator(0, "negatives")
+    if algorithm.sweep is None:
+        return list(walk(stations, algorithm.streams(x, y, rng, scores)))
+    begin = neutral_answers([station.cell for station in stations], algorithm, x)
+    which = algorithm.draw(y, rng, scores)
+    *_, last = swept(stations, algorithm, x, which, list(begin.values()))
+    return last
 
 
 def check_scores(row: Row, x: Tensor) -> Promises:
