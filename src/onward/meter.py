@@ -15,7 +15,7 @@ import resource
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,18 @@ def peak_bytes(device: torch.device, before: int) -> int:
 
 Shape = tuple[int, int, int]
 """A product [M, K] x [K, N]."""
+
+
+def rate(cost: Mapping[str, Any], samples: int, warm: int) -> float:
+    """Samples a second, the ``warm`` ones of the warm-up apart; with them, if there are no others.
+
+    >>> rate({"train_seconds": 3.0, "warmup_seconds": 1.0}, samples=500, warm=100)
+    200.0
+    """
+    seconds: float = cost["train_seconds"] - cost.get("warmup_seconds", 0.0)
+    if samples <= warm or seconds <= 0:
+        warm, seconds = 0, cost["train_seconds"]
+    return float(round((samples - warm) / max(seconds, 1e-9), 1))
 
 
 def products(cells: Sequence[nn.Module], rows: int) -> list[Shape]:

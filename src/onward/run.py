@@ -312,20 +312,12 @@ class Run:
         cost["data_passes"] = round(cost["data_passes"] + stage.passes, 4)
         cost["flops"] += round((at.flops_a_sample or 0.0) * samples)
         cost["bytes_between_stations"] += stage.rows_handed_on * samples * self._wall_bytes()
-        cost["samples_per_second"] = self._rate(samples * epoch)
+        cost["samples_per_second"] = meter.rate(cost, samples * epoch, at.warm)
         cost["evaluation_seconds"] += round(time.perf_counter() - began, 4)
         self.record["epochs"] = epoch
         at.batch, at.sums, at.seconds = 0, {}, 0.0
         summary = {name: found.get((name, "validation")) for name in curves["readouts"]}
         self.progress.epoch(at.epoch, summary)
-
-    def _rate(self, samples: int) -> float:
-        """Samples a second, the warm-up apart; with it, where there is nothing else."""
-        cost, warm = self.record["cost"], self.at.warm
-        seconds: float = cost["train_seconds"] - cost.get("warmup_seconds", 0.0)
-        if samples <= warm or seconds <= 0:
-            warm, seconds = 0, cost["train_seconds"]
-        return float(round((samples - warm) / max(seconds, 1e-9), 1))
 
     def _measure_limit(self) -> None:
         """How fast this machine could have multiplied, and what share of that the steps reached."""

@@ -69,7 +69,7 @@ def parse(recipe: Recipe, name: str, words: Sequence[str]) -> tuple[Any, Namespa
     kinds = _kinds(recipe, name)
     flags = _flags(words, [*kinds, "config", "print_config"], name)
     files = [(flag, value) for flag, value in flags if flag == "config"]
-    rest = [(flag, _listed(kinds[flag], value)) for flag, value in flags if flag != "config"]
+    rest = [(flag, _listed(kinds.get(flag), value)) for flag, value in flags if flag != "config"]
     from_files = [pair for _, value in files for pair in _file(value, list(kinds), name)]
     try:
         # Files first, so that flags win wherever they stand.

@@ -189,7 +189,7 @@ def _hears(s: ForwardForwardSettings, cell: int) -> list[int]:
 
 def _refuse(s: ForwardForwardSettings) -> None:
     """Settings that mean nothing together, each by name."""
-    from .limits import phased
+    from .limits import judged, phased
 
     phased(s.phases, s.phase_length)
     if s.phases == "separated" and s.schedule != "simultaneous":
@@ -205,10 +205,6 @@ def _refuse(s: ForwardForwardSettings) -> None:
         )
     if s.coupling == "learned" and s.objective == "entropy":
         raise BadInput("objective=entropy takes goodness as it is: take coupling=fixed")
-    if s.theta is not None and s.objective in ("symba", "swish"):
-        raise BadInput(
-            f"objective={s.objective} compares positives with negatives and has no threshold, and "
-            f"theta is {s.theta}: leave it out"
-        )
+    judged(s.objective, s.theta)
     if s.fresh and s.schedule != "alternating":
         raise BadInput(f"fresh=true is of schedule=alternating, and schedule is {s.schedule}")

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import BadInput
+from .forward_forward import GoodnessName
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,8 +34,10 @@ class HybridSettings:
         momentum: of sgd
         decay: decoupled weight decay of the cells: a weight loses lr * decay of itself a step
         rate: how the learning rates go down over the epochs
-        theta: the goodness threshold; null for the number of units
+        goodness: what a cell makes large on positives and small on negatives
+        theta: the goodness threshold; null for that of a cell whose units are all 1
         temperature: of the logistic on goodness minus theta
+        objective: of each cell; symba and swish compare a positive with its negative
         blurs: how often the random bits of a mask are blurred
         padding: what is beyond their border: the outermost bits, their mirror image, or zeros
         normalise: length normalisation of what a cell sees: as a whole, or of the place's channels
@@ -61,8 +64,10 @@ class HybridSettings:
     momentum: float = 0.9
     decay: float = 0.01
     rate: Literal["constant", "cooldown", "cosine"] = "cooldown"
+    goodness: GoodnessName = "sum_of_squares"
     theta: float | None = None
     temperature: float = 1.0
+    objective: Literal["logistic", "symba", "swish"] = "logistic"
     blurs: int = 6
     padding: Literal["edge", "reflect", "zero"] = "edge"
     normalise: Literal["whole", "place"] = "whole"
@@ -103,7 +108,7 @@ def _regime(s: HybridSettings) -> "tuple[Algorithm, Schedule]":
     """What flows, and who learns when."""
     from functools import partial
 
-    from .. import schedules
+    from .. import goodness, objectives, schedules
     from ..algorithms import Clean, HybridForwardForward
 
     if s.regime == "backprop":
@@ -111,7 +116,12 @@ def _regime(s: HybridSettings) -> "tuple[Algorithm, Schedule]":
     if s.regime == "frozen":
         return Clean(), partial(schedules.frozen, budget=s.memory_gib)
     algorithm = HybridForwardForward(
-        theta=s.theta, temperature=s.temperature, blurs=s.blurs, padding=s.padding
+        goodness=goodness.BY_NAME[s.goodness],
+        theta=s.theta,
+        temperature=s.temperature,
+        blurs=s.blurs,
+        padding=s.padding,
+        loss=objectives.BY_NAME[s.objective],
     )
     if s.regime == "greedy":
         return algorithm, partial(schedules.greedy, budget=s.memory_gib)
@@ -148,7 +158,7 @@ def _cells(s: HybridSettings, data: "Dataset", seed: int) -> "list[nn.Module]":
 
 def _check(s: HybridSettings) -> None:
     """Refuse, by name, settings out of their range, or that mean nothing together."""
-    from .limits import above_zero, at_least, finite, zero_or_more
+    from .limits import above_zero, at_least, finite, judged, zero_or_more
 
     if not s.widths:
         raise BadInput("widths should name the units of at least one cell, and is empty")
@@ -158,6 +168,7 @@ def _check(s: HybridSettings) -> None:
         at_least(1, **{f"{name}[{i}]": value for i, value in enumerate(getattr(s, name))})
     above_zero(lr=s.lr, readout_lr=s.readout_lr, temperature=s.temperature)
     finite(theta=s.theta)
+    judged(s.objective, s.theta)
     zero_or_more(momentum=s.momentum, decay=s.decay, readout_decay=s.readout_decay, peers=s.peers)
     zero_or_more(memory_gib=s.memory_gib, blurs=s.blurs)
     wanted = len(s.widths) if s.cell == "local" else 0

@@ -46,3 +46,12 @@ def phased(phases: str, length: int) -> None:
             f"phase_length is of separated phases, and phases=mixed: take phases=separated, or "
             f"leave out phase_length={length}"
         )
+
+
+def judged(objective: str, theta: float | None) -> None:
+    """A threshold is of objectives that look at one."""
+    if theta is not None and objective in ("symba", "swish"):
+        raise BadInput(
+            f"objective={objective} compares positives with negatives and has no threshold, and "
+            f"theta is {theta}: leave it out"
+        )

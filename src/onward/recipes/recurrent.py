@@ -36,6 +36,7 @@ class RecurrentSettings:
         goodness: what a cell makes large on positives and small on negatives
         theta: the goodness threshold; null for that of a cell whose units are all 1
         temperature: of the logistic on goodness minus theta
+        objective: of each cell; symba and swish compare a positive with its negative
         negatives: wrong labels, drawn uniformly or in proportion to the readout's softmax
         label_value: the number that marks a label (only joint normalisation sees its scale)
         peers: strength of peer normalisation, 0 for none
@@ -70,6 +71,7 @@ class RecurrentSettings:
     goodness: GoodnessName = "sum_of_squares"
     theta: float | None = None
     temperature: float = 1.0
+    objective: Literal["logistic", "symba", "swish"] = "logistic"
     negatives: Literal["hard", "wrong"] = "hard"
     label_value: float = 1.0
     peers: float = 0.03
@@ -87,7 +89,7 @@ def build(s: RecurrentSettings, data: "Dataset", seed: int) -> "Plan":
     """The row that the settings describe, freshly drawn."""
     from functools import partial
 
-    from .. import goodness, negatives, schedules
+    from .. import goodness, negatives, objectives, schedules
     from ..algorithms import RecurrentForwardForward
     from ..cells import Recurrent
     from ..optimizers import RATE_SCHEDULES, adamw, sgd
@@ -95,13 +97,14 @@ def build(s: RecurrentSettings, data: "Dataset", seed: int) -> "Plan":
     from ..row import build_row
     from ..seeds import generator
     from ..sweep import Sweep
-    from .limits import above_zero, at_least, finite, zero_or_more
+    from .limits import above_zero, at_least, finite, judged, zero_or_more
 
     at_least(1, cells=s.cells, width=s.width, epochs=s.epochs, batch=s.batch)
     at_least(1, evaluate_every=s.evaluate_every, checkpoint_every=s.checkpoint_every)
     above_zero(lr=s.lr, readout_lr=s.readout_lr, temperature=s.temperature)
     above_zero(label_value=s.label_value)
     finite(theta=s.theta)
+    judged(s.objective, s.theta)
     zero_or_more(momentum=s.momentum, decay=s.decay, readout_decay=s.readout_decay, peers=s.peers)
     zero_or_more(memory_gib=s.memory_gib)
     # In words of the settings; Sweep's own speak of pairs.
@@ -111,6 +114,7 @@ def build(s: RecurrentSettings, data: "Dataset", seed: int) -> "Plan":
     algorithm = RecurrentForwardForward(
         data.classes,
         goodness=goodness.BY_NAME[s.goodness],
+        loss=objectives.BY_NAME[s.objective],
         theta=s.theta,
         temperature=s.temperature,
         negatives=negatives.BY_NAME[s.negatives],

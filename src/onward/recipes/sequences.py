@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import BadInput
+from .forward_forward import GoodnessName
 
 if TYPE_CHECKING:
     from ..algorithms import Sequences
@@ -33,8 +34,10 @@ class SequenceSettings:
         momentum: of sgd
         decay: decoupled weight decay of the cells: a weight loses lr * decay of itself a step
         rate: how the learning rates go down over the epochs
+        goodness: what a cell makes large on positives and small on negatives
         theta: the goodness threshold; null for that of a cell whose units are all 1
         temperature: of the logistic on goodness minus theta
+        objective: of each cell; symba and swish compare a positive with its negative
         normalise: length normalisation of every cell's input
         peers: strength of peer normalisation, 0 for none
         readout_lr: learning rate of the linear readout, with momentum 0.9
@@ -61,8 +64,10 @@ class SequenceSettings:
     momentum: float = 0.9
     decay: float = 0.01
     rate: Literal["constant", "cooldown", "cosine"] = "cooldown"
+    goodness: GoodnessName = "sum_of_squares"
     theta: float | None = None
     temperature: float = 1.0
+    objective: Literal["logistic", "symba", "swish"] = "logistic"
     normalise: Literal["rms", "l2", "none"] = "rms"
     peers: float = 0.03
     readout_lr: float = 0.01
@@ -154,6 +159,7 @@ def build(s: SequenceSettings, data: "Dataset", seed: int) -> "Plan":
 def _algorithm(s: SequenceSettings, data: "Dataset") -> "Sequences":
     import torch
 
+    from .. import goodness, objectives
     from ..algorithms import Sequences
     from ..negatives import hard_label, wrong_label
 
@@ -164,8 +170,10 @@ def _algorithm(s: SequenceSettings, data: "Dataset") -> "Sequences":
         strings = torch.zeros(count, s.length, dtype=torch.long)
     return Sequences(
         data.classes,
+        goodness=goodness.BY_NAME[s.goodness],
         theta=s.theta,
         temperature=s.temperature,
+        loss=objectives.BY_NAME[s.objective],
         negatives=wrong_label if s.negatives == "wrong" else hard_label,
         strings=strings,
         every=every,
@@ -174,12 +182,13 @@ def _algorithm(s: SequenceSettings, data: "Dataset") -> "Sequences":
 
 def _check(s: SequenceSettings) -> None:
     """Settings out of their range, or that mean nothing together, each by name."""
-    from .limits import above_zero, at_least, finite, phased, zero_or_more
+    from .limits import above_zero, at_least, finite, judged, phased, zero_or_more
 
     at_least(1, cells=s.cells, width=s.width, epochs=s.epochs, batch=s.batch)
     at_least(1, evaluate_every=s.evaluate_every, checkpoint_every=s.checkpoint_every)
     above_zero(lr=s.lr, readout_lr=s.readout_lr, temperature=s.temperature)
     finite(theta=s.theta)
+    judged(s.objective, s.theta)
     zero_or_more(momentum=s.momentum, decay=s.decay, readout_decay=s.readout_decay, peers=s.peers)
     zero_or_more(memory_gib=s.memory_gib)
     phased(s.phases, s.phase_length)
