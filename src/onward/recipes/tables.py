@@ -56,7 +56,7 @@ class Table:
 
     ``page`` turns the records, and the names of the figures that there are, into Markdown;
     ``figures`` makes pictures from records, by file name. Both work with any rows missing. Of the
-    rows ``pictured``, what the cells of their lowest seed restore is shown too. ``reads`` are rows
+    rows ``pictured``, what the cells of their lowest seed at hand restore is shown too. ``reads`` are rows
     of other tables that this page reads and does not run.
     """
 
@@ -186,14 +186,13 @@ def _sheets(table: Table, records: Records, runs: Path | None) -> dict[str, byte
     """What cells restore, of the pictured rows whose runs are at hand and are those recorded."""
     found = {}
     for row in table.pictured if runs is not None else ():
-        if not records.get(row):
-            continue
-        record = records[row][0]
-        folder = Path(runs or "", row, f"seed-{record['seed']}")
-        try:
-            same = read(folder)["started"] == record["started"]
-        except BadInput:
-            continue
-        if same and (drawn := restored.sheet(folder)):
-            found[f"{row}.png"] = drawn
+        for record in records.get(row, ()):
+            folder = Path(runs or "", row, f"seed-{record['seed']}")
+            try:
+                same = read(folder)["started"] == record["started"]
+            except BadInput:
+                continue
+            if same and (drawn := restored.sheet(folder)):
+                found[f"{row}.png"] = drawn
+                break
     return found
