@@ -56,8 +56,8 @@ class Table:
 
     ``page`` turns the records, and the names of the figures that there are, into Markdown;
     ``figures`` makes pictures from records, by file name. Both work with any rows missing. Of the
-    rows ``pictured``, what the cells of their lowest seed at hand restore is shown too. ``reads`` are rows
-    of other tables that this page reads and does not run.
+    rows ``pictured``, what the cells of the lowest seed at hand restore is shown too. ``reads`` are
+    rows of other tables that this page reads and does not run.
     """
 
     name: str
