@@ -275,6 +275,21 @@ LARGE = {
     **{"cells": 4, "width": 2000, "epochs": 60, "decay": 0.02},
     **{"evaluate_every": 5, "checkpoint_every": 5},
 }
+BLACK_BOX: dict[str, tuple[str, Any]] = {
+    "dataset": ("str", "mnist"),
+    "cells": ("int", 3),
+    "width": ("int", 1000),
+    "box": ("none | spikes | steps", "spikes"),
+    "level": ("float", 1.0),
+    "regime": ("local | frozen | backprop", "local"),
+    "epochs": ("int", 20),
+    **{name: FORWARD_FORWARD[name] for name in ("batch", "optimizer", "lr", "momentum")},
+    "decay": ("float", 0.02),
+    **{name: FORWARD_FORWARD[name] for name in ("rate", "negatives", "peers", "readout_lr")},
+    **{name: FORWARD_FORWARD[name] for name in ("readout_decay", "read", "counted")},
+    "evaluate_every": ("int", 5),
+    "checkpoint_every": ("int", 1),
+}
 RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
     "bp-digits": (BACKPROP, DIGITS),
     "bp-mnist": (BACKPROP, {}),
@@ -287,6 +302,7 @@ RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
         )
     },
     "ff-aesop": (SEQUENCES, {}),
+    "ff-blackbox-mnist": (BLACK_BOX, {}),
     "ff-digits": (FORWARD_FORWARD, {**DIGITS, "label": "appended", "evaluate_every": 2}),
     "ff-free-mnist": (HYBRID, {}),
     "ff-jitter-mnist": (

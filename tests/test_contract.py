@@ -41,6 +41,7 @@ from onward.algorithms import Sequences, UnsupervisedForwardForward
 from onward.cells import (
     Adversarial,
     AutoEncoder,
+    BehindBox,
     ConvAutoEncoder,
     ConvWinners,
     Corruption,
@@ -54,6 +55,7 @@ from onward.cells import (
     rms_by_place,
     sparsity,
 )
+from onward.cells.black_box import spikes
 from onward.check import (
     BrokenPromise,
     check_algorithm,
@@ -144,6 +146,7 @@ CELLS: dict[str, Callable[[], nn.Module]] = {
     },
     "dense with peers": partial(Dense, INPUTS, 16, peers=0.03),
     "dense that hears": partial(Dense, INPUTS, 16, hears=[1, 2]),
+    "behind a black box": lambda: BehindBox(Dense(INPUTS, 16, peers=0.03), spikes, 1.0),
     "recurrent, nothing above": partial(Recurrent, INPUTS, 16, 9),
     "recurrent": partial(Recurrent, INPUTS - 9, 16, 9),
     "recurrent, joint, with peers": partial(Recurrent, INPUTS - 9, 16, 9, joint=True, peers=0.03),
@@ -378,6 +381,12 @@ TABLE: dict[str, Callable[[], list[str]]] = {
     "recipe ff-aesop, rollout": partial(recipe_check, "ff-aesop", negatives="rollout"),
     "recipe ff-aesop, rollout, separated": partial(
         recipe_check, "ff-aesop", negatives="rollout", phases="separated", phase_length=5
+    ),
+    "recipe ff-blackbox-mnist, steps": partial(
+        recipe_check, "ff-blackbox-mnist", box="steps", level=0.5
+    ),
+    "recipe ff-blackbox-mnist, backprop": partial(
+        recipe_check, "ff-blackbox-mnist", regime="backprop"
     ),
     "recipe ff-aesop, frozen": partial(recipe_check, "ff-aesop", regime="frozen"),
     "recipe ff-aesop, backprop": partial(recipe_check, "ff-aesop", regime="backprop"),

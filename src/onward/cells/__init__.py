@@ -2,6 +2,7 @@
 
 from .adversarial import Adversarial, Critic
 from .autoencoder import AutoEncoder
+from .black_box import BehindBox
 from .conv_autoencoder import ConvAutoEncoder
 from .conv_winners import ConvWinners
 from .coupling import Coupling
@@ -17,6 +18,7 @@ from .untouched import Untouched
 __all__ = [
     "Adversarial",
     "AutoEncoder",
+    "BehindBox",
     "ConvAutoEncoder",
     "ConvWinners",
     "Corruption",

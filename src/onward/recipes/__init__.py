@@ -16,6 +16,7 @@ MODULES = {
     "bp-mnist": "bp_mnist",
     **{f"collab-{data}": "collab" for data in _SETS},
     "ff-aesop": "ff_aesop",
+    "ff-blackbox-mnist": "ff_blackbox",
     "ff-digits": "ff_digits",
     "ff-free-mnist": "ff_free",
     "ff-jitter-mnist": "ff_large",

@@ -25,6 +25,7 @@ MODULES = {
     "collaboration": "collab_table",
     "theta": "theta_table",
     "goodness": "goodness_table",
+    "blackbox": "blackbox_table",
     "phases": "phases_table",
     "cost": "cost",
 }
