@@ -121,6 +121,7 @@ HYBRID: dict[str, tuple[str, Any]] = {
     "widths": ("list of int", [2000, 2000, 2000, 2000]),
     "fields": ("list of int", []),
     "strides": ("list of int", []),
+    "truncated": ("bool", False),
     "regime": ("simultaneous | greedy | frozen | backprop", "simultaneous"),
     "epochs": ("int", 100),
     "batch": ("int", 100),
@@ -162,7 +163,10 @@ RECURRENT: dict[str, tuple[str, Any]] = {
     "joint": ("bool", False),
     **{name: FORWARD_FORWARD[name] for name in ("rate", "goodness", "theta", "temperature")},
     "objective": ("logistic | symba | swish", "logistic"),
-    **{name: FORWARD_FORWARD[name] for name in ("negatives", "label_value", "peers", "linear")},
+    **{
+        name: FORWARD_FORWARD[name]
+        for name in ("negatives", "label_value", "peers", "jitter", "linear")
+    },
     **{name: FORWARD_FORWARD[name] for name in ("readout_lr", "readout_decay", "read", "counted")},
     **{name: FORWARD_FORWARD[name] for name in ("memory_gib", "evaluate_every")},
     "checkpoint_every": ("int", 1),
@@ -180,6 +184,7 @@ BACKPROP: dict[str, tuple[str, Any]] = {
     "rate": (RATES, "cosine"),
     "normalise": (LENGTHS, "rms"),
     "read": ("list of int | null", None),
+    "jitter": ("int", 0),
     "recompute": ("bool", False),
     "pieces": ("int", 1),
     "evaluate_every": ("int", 1),
@@ -419,6 +424,20 @@ def test_a_run_that_loses_to_its_controls_says_so(tmp_path: Path) -> None:
     assert made["settings"]["widths"] == [20, 10]
     error, other = (f"{100 * r['test_error']['linear']:.2f} %" for r in (made, raw))
     assert f"linear: not below its control raw, {error} against {other}" in done.out
+
+
+def test_controls_of_jittered_rows_run(tmp_path: Path) -> None:
+    words = ["--dataset", "digits", "--widths", "8,8", "--epochs", "1", "--jitter", "1"]
+    done = onward("run", "ff-free-mnist", *words, "--threads", "1", "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+    assert record.read(tmp_path / "run" / "frozen")["settings"]["jitter"] == 0
+
+
+def test_a_twin_is_jittered_too(tmp_path: Path) -> None:
+    words = ["--dataset", "digits", "--width", "8", "--epochs", "1", "--jitter", "1", "--twin"]
+    done = onward("run", "ff-digits", *words, "--threads", "1", "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+    assert record.read(tmp_path / "run" / "twin")["settings"]["jitter"] == 1
 
 
 def test_a_run_leaves_its_folder(finished: Path) -> None:

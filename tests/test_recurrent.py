@@ -37,6 +37,7 @@ from onward import (
     schedules,
     sgd,
 )
+from onward.cells import Fields as LocalFields
 from onward.check import BrokenPromise, check_algorithm, check_named
 from onward.evaluate import judge, probe
 from onward.fast_sweep import Settling
@@ -578,6 +579,22 @@ def test_connections_may_be_any_linear_maps() -> None:
         Recurrent(picture, maps, 5, up=Fields(1, 2), down=quiet)
     with pytest.raises(BadInput, match="to 36 units"):
         Recurrent(picture, (3, 3, 4), 5, up=Fields(1, 2))
+
+
+def test_connections_may_be_local_fields() -> None:
+    """Fields below and above, cut off at the border, as for colour images."""
+    rng, picture, maps = generator(0, "cells"), (3, 6, 6), (2, 6, 6)
+
+    def fields(shape: tuple[int, int, int]) -> nn.Module:
+        return LocalFields(shape, 2, 3, truncated=True, bias=False, rng=rng)
+
+    cells: list[nn.Module] = [
+        Recurrent(picture, maps, maps, up=fields(picture), down=fields(maps), peers=PEERS),
+        Recurrent(maps, maps, CLASSES, up=fields(maps)),
+    ]
+    algorithm = RecurrentForwardForward(CLASSES, negatives=wrong_label)
+    x = torch.rand(12, *picture, generator=torch.Generator().manual_seed(0))
+    assert check_algorithm(algorithm, lambda: copy.deepcopy(cells), x, torch.arange(12) % CLASSES)
 
 
 # Refusals.

@@ -12,14 +12,16 @@ B = samples, S = streams, V = views, D = a cell's input shape, F = its output sh
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from .errors import BadInput
-from .sweep import Sweep
+
+if TYPE_CHECKING:
+    from .sweep import Sweep
 
 Hints = Literal["none", "earlier", "all"]
 Sign = Literal["both", "positive", "negative"]
@@ -167,7 +169,7 @@ class Algorithm(ABC):
         return {}
 
     def renew(self, x: Tensor, predict: Callable[[Tensor], Tensor], rng: Generator) -> int:
-        """Make the memory anew; called before every epoch.  x [N, *D], the training samples.
+        """Make the memory anew, where there is any, before every epoch.  x [N, *D], all samples.
 
         ``predict`` is the readout as it stands, x [B, *D] -> scores [B, K]. Returns how many rows
         went forward through the whole row for it.
@@ -175,7 +177,7 @@ class Algorithm(ABC):
         return 0
 
     @property
-    def sweep(self) -> Sweep | None:
+    def sweep(self) -> "Sweep | None":
         """How cells that also see the one above are swept over; None for one pass from below."""
         return None
 

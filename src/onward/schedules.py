@@ -358,7 +358,8 @@ def alone(row: Row, x: Tensor, y: Tensor, rng: Generator, *, order: int) -> Iter
     if not one_view(algorithm) or algorithm.hints != "none" or algorithm.targets:
         raise BadInput(
             f"the schedule alone can't serve {type(algorithm).__name__}: a file of one answer a "
-            "sample holds no labels, hints or other views. Unsupervised cells need none"
+            "sample holds no labels, hints, mixtures or other views. Cells that restore what they "
+            "see (recipes uff-*) need none"
         )
     if algorithm.originals and order > 0:
         raise BadInput(

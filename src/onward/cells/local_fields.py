@@ -23,6 +23,7 @@ window's side, F = units of the cell.
 """
 
 from collections.abc import Sequence
+from math import prod
 
 import torch
 from torch import Generator, Tensor, nn
@@ -41,7 +42,8 @@ class Fields(nn.Module):
     ``shape`` (C, H, W) of the input; ``units`` M at each place; ``field`` its side; ``stride`` from
     one field to the next. ``truncated`` fields stand on every ``stride``-th place of the input and
     are cut off at its border; others lie inside, and have to reach the last row and column.
-    ``tile`` t, None for one that suits the units. W ~ N(0, 1 / inputs of the unit), b = 0.
+    ``tile`` t, None for one that suits the units. W ~ N(0, 1 / inputs of the unit), b = 0, or none
+    without ``bias``.
 
     >>> layer = Fields((1, 28, 28), 128, field=10, stride=6)
     >>> layer.weight.numel(), layer(torch.rand(2, 1, 28, 28)).shape
@@ -49,6 +51,7 @@ class Fields(nn.Module):
     """
 
     places: Tensor
+    bias: nn.Parameter  # None without one
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class Fields(nn.Module):
         *,
         truncated: bool = False,
         tile: int | None = None,
+        bias: bool = True,
         rng: Generator | None = None,
     ):
         super().__init__()
@@ -74,7 +78,8 @@ class Fields(nn.Module):
         inputs = torch.bincount(owners)[owners] * channels  # of the units of each pair
         drawn = torch.randn(len(owners), channels, units, generator=rng)
         self.weight = nn.Parameter(drawn * inputs[:, None, None] ** -0.5)
-        self.bias = nn.Parameter(torch.zeros(units * self.grid[0] * self.grid[1]))
+        count = units * self.grid[0] * self.grid[1]
+        self.register_parameter("bias", nn.Parameter(torch.zeros(count)) if bias else None)
         self.register_buffer("places", places, persistent=False)
 
     @property
@@ -132,7 +137,9 @@ class Fields(nn.Module):
             len(x), self.tiles[0] * self.tile, self.tiles[1] * self.tile, self.units
         )
         inside = whole[:, : self.grid[0], : self.grid[1]].contiguous()
-        return (inside + self.bias.view(*self.grid, -1)).permute(0, 3, 1, 2)
+        if self.bias is not None:
+            inside = inside + self.bias.view(*self.grid, -1)
+        return inside.permute(0, 3, 1, 2)
 
 
 class LocalFields(nn.Module):
@@ -172,7 +179,7 @@ class LocalFields(nn.Module):
     @property
     def outputs(self) -> int:
         """F, all units."""
-        return self.fields.bias.numel()
+        return prod(self.maps)
 
     def forward(self, x: Tensor) -> Tensor:
         """Activities.  x [B, C, H, W] -> h [B, M, H', W'], >= 0."""

@@ -19,13 +19,14 @@ def ls(given: argparse.Namespace) -> int:
     from .. import algorithms, data, recipes
 
     print("recipes (onward run RECIPE)")
+    width = max(map(len, recipes.NAMES))
     for name in recipes.NAMES:
-        recipe = recipes.find(name)
-        print(f"  {name:<12} {recipe.source}")
+        print(f"  {name:<{width}} {recipes.find(name).source}")
     print("\nalgorithms")
+    width = max(map(len, algorithms.__all__))
     for name in algorithms.__all__:
         text = (getattr(algorithms, name).__doc__ or "").splitlines()[0]
-        print(f"  {name:<16} {text}")
+        print(f"  {name:<{width}} {text}")
     print("\ndata sets (onward data)")
     for row in data.catalogue():
         print(f"  {row['name']!s:<16} {row['what']}; {row['source']}")

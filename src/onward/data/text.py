@@ -95,7 +95,7 @@ def encoded(symbols: str) -> Tensor:
 def windows(codes: Tensor) -> Split:
     """Every window of a text that has a symbol after it.  codes [T] -> x [N, W, K], y [N].
 
-    The windows are views of one tensor [T, K], so that ten symbols cost no more than one.
+    The windows are views of one tensor [T, K]; a pass over all of them makes ten of each.
     """
     spread = torch.zeros(len(codes), len(SYMBOLS)).scatter_(1, codes[:, None], 1.0)
     x = spread[:-1].unfold(0, WINDOW, 1).transpose(1, 2)

@@ -26,6 +26,7 @@ class BackpropSettings:
         rate: how the learning rate goes down over the epochs
         normalise: length normalisation of every cell's input
         read: cells that the linear readout reads, counted from 0; null for all but the first
+        jitter: training images move by up to so many pixels each way, anew each time; 0 for none
         recompute: keep only what cells answer and run a cell again for its gradient (checkpointing)
         pieces: parts of a batch whose gradients are summed before a step (accumulation)
         evaluate_every: epochs between two measurements of the readout
@@ -44,6 +45,7 @@ class BackpropSettings:
     rate: Literal["constant", "cooldown", "cosine"] = "cosine"
     normalise: Literal["rms", "l2", "none"] = "rms"
     read: list[int] | None = None
+    jitter: int = 0
     recompute: bool = False
     pieces: int = 1
     evaluate_every: int = 1
@@ -65,6 +67,7 @@ def build(s: BackpropSettings, data: "Dataset", seed: int) -> "Plan":
     from ..row import build_row
     from ..seeds import generator
     from ..tasks import suited
+    from .jittered import augmentation
     from .limits import above_zero, at_least, zero_or_more
 
     at_least(1, cells=s.cells, width=s.width, epochs=s.epochs, batch=s.batch)
@@ -87,4 +90,4 @@ def build(s: BackpropSettings, data: "Dataset", seed: int) -> "Plan":
     rate = RATE_SCHEDULES[s.rate]
     training = Training(s.epochs, s.batch, rate, s.evaluate_every, s.checkpoint_every)
     schedule = partial(schedules.backprop, recompute=s.recompute, pieces=s.pieces)
-    return Plan(row, schedule, training)
+    return Plan(row, schedule, training, augmentation(s.jitter, data.shape))

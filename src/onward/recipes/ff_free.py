@@ -17,7 +17,7 @@ from .recipe import Recipe
 
 SOURCE = "Hinton 2022, arXiv:2212.13345, section 3.2"
 
-CONTROLS = {"frozen": {"regime": "frozen"}}
+CONTROLS = {"frozen": {"regime": "frozen", "jitter": 0}}  # its answers are computed once
 BACKPROP: dict[str, Any] = {
     "regime": "backprop",
     "optimizer": "adamw",

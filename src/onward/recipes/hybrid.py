@@ -26,6 +26,7 @@ class HybridSettings:
         widths: units of each cell, of a local one at each place
         fields: side of the fields of each local cell
         strides: from one field to the next, of each local cell
+        truncated: whether local fields stand on every place, those at the border cut off there
         regime: how the row learns; frozen and backprop are its controls
         epochs: passes over the training samples, for each stage of the schedule
         batch: samples a batch
@@ -56,6 +57,7 @@ class HybridSettings:
     widths: list[int] = field(default_factory=lambda: [2000, 2000, 2000, 2000])
     fields: list[int] = field(default_factory=list)
     strides: list[int] = field(default_factory=list)
+    truncated: bool = False
     regime: Literal["simultaneous", "greedy", "frozen", "backprop"] = "simultaneous"
     epochs: int = 100
     batch: int = 100
@@ -147,6 +149,7 @@ def _cells(s: HybridSettings, data: "Dataset", seed: int) -> "list[nn.Module]":
             units,
             side,
             stride,
+            truncated=s.truncated,
             normalise=rms_by_place if by_place else rms,
             peers=s.peers,
             rng=rng,
@@ -176,5 +179,7 @@ def _check(s: HybridSettings) -> None:
         if len(getattr(s, name)) != wanted:
             told = f"{wanted} numbers, one a cell" if wanted else "empty: dense cells have none"
             raise BadInput(f"{name} should be {told}, and is {getattr(s, name)}")
+    if s.cell == "dense" and s.truncated:
+        raise BadInput("truncated=true is of local fields: take cell=local")
     if s.cell == "dense" and s.normalise == "place":
         raise BadInput("normalise=place is of cells that have places: take cell=local")

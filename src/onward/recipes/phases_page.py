@@ -26,8 +26,9 @@ Test accuracy of the last epoch in percent, mean ± standard deviation over seed
 on the test set. *Every label*: the label with the largest goodness. *Linear*: a readout that learns
 along at every update, on all cells but the first. Phases count updates: n on positives alone, then
 n on negatives alone. A run ends wherever its epochs do, in either phase. *Slow* is a hundredth of
-the learning rate, and a momentum of 0.999 for 0.9. "Far" is beyond three standard errors, and on
-fewer than three seeds nothing is decided.
+the learning rate, a momentum of 0.999 for 0.9, and the same decay a step. At as many epochs,
+separated phases show the cells each sample as a positive or as a negative, mixed ones as both.
+"Far" is beyond three standard errors, and on fewer than three seeds nothing is decided.
 """
 
 TITLES = {

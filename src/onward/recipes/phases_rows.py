@@ -3,7 +3,8 @@
 Every study has the same rows: its cells frozen as drawn, mixed phases, phases of 1 to 128 updates,
 and some of these again with a very low learning rate and a very high momentum, which is what the
 author says long phases need: a hundredth of the rate, and 0.999 for 0.9, keep lr / (1 - momentum),
-so that only the time changes over which updates are meaned: 1000 of them, several phases.
+and a hundred times the decay keeps lr * decay, so that only the time changes over which updates are
+meaned: 1000 of them, several phases.
 """
 
 from typing import Any
@@ -56,8 +57,9 @@ def rows(study: str) -> list[Row]:
     recipe, own = STUDIES[study]
     usual = {**SIZES[recipe], **own}
     control = {"schedule": "frozen"} if recipe == "ff-mnist" else {"regime": "frozen"}
-    lr = Row("", recipe, usual).settings().lr
-    slowly = {"lr": lr / 100, "momentum": 0.999}
+    settings = Row("", recipe, usual).settings()
+    # Decay is lr * decay a step, whatever the momentum.
+    slowly = {"lr": settings.lr / 100, "decay": 100 * settings.decay, "momentum": 0.999}
     found = []
     if frozen(study) == f"phases-{study}-frozen":
         found.append(Row(frozen(study), recipe, {**usual, **control}))

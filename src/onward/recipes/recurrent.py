@@ -40,6 +40,7 @@ class RecurrentSettings:
         negatives: wrong labels, drawn uniformly or in proportion to the readout's softmax
         label_value: the number that marks a label (only joint normalisation sees its scale)
         peers: strength of peer normalisation, 0 for none
+        jitter: training images move by up to so many pixels each way, anew each time; 0 for none
         linear: whether a linear readout of the pass from below learns along, for hard negatives
         readout_lr: learning rate of the linear readout, with momentum 0.9
         readout_decay: decoupled weight decay of the linear readout
@@ -75,6 +76,7 @@ class RecurrentSettings:
     negatives: Literal["hard", "wrong"] = "hard"
     label_value: float = 1.0
     peers: float = 0.03
+    jitter: int = 0
     linear: bool = True
     readout_lr: float = 0.01
     readout_decay: float = 0.03
@@ -97,6 +99,7 @@ def build(s: RecurrentSettings, data: "Dataset", seed: int) -> "Plan":
     from ..row import build_row
     from ..seeds import generator
     from ..sweep import Sweep
+    from .jittered import augmentation
     from .limits import above_zero, at_least, finite, judged, zero_or_more
 
     at_least(1, cells=s.cells, width=s.width, epochs=s.epochs, batch=s.batch)
@@ -148,7 +151,7 @@ def build(s: RecurrentSettings, data: "Dataset", seed: int) -> "Plan":
         schedule = partial(schedules.frozen, budget=s.memory_gib)
     rate = RATE_SCHEDULES[s.rate]
     training = Training(s.epochs, s.batch, rate, s.evaluate_every, s.checkpoint_every)
-    return Plan(row, schedule, training)
+    return Plan(row, schedule, training, augmentation(s.jitter, data.shape))
 
 
 def _refuse(s: RecurrentSettings) -> None:

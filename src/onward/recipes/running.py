@@ -207,7 +207,9 @@ def train_beside(
 def _twin_settings(recipe: Recipe, settings: Any, twin: Recipe) -> Any:
     if twin.name == recipe.name:
         return dataclasses.replace(settings, **recipe.twin_changes)
-    shared = {name: getattr(settings, name, None) for name in ("dataset", "width", "cells")}
+    shared = {
+        name: getattr(settings, name, None) for name in ("dataset", "width", "cells", "jitter")
+    }
     for name in ("epochs", "batch", "evaluate_every", "checkpoint_every"):
         if getattr(settings, name, None) != getattr(recipe.defaults, name, None):
             shared[name] = getattr(settings, name)
