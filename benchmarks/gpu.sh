@@ -2,13 +2,13 @@
 # Every row that waits for a GPU, each job under ten minutes and resumable.
 #   benchmarks/gpu.sh DATA OUT [JOB ...]     DATA: folder of data sets; OUT: where runs are left
 # Jobs: epoch ff-mnist bp-mnist, ff-free-mnist ff-local-mnist ff-mnist-4x2000 ff-mnist-4x2000-fast
-# ff-recurrent-mnist ff-jitter-mnist (until they say that nothing is left), uff-DATA, theta-DATA and
-# collab-DATA for DATA mnist, fashion and cifar10, cost. Without names, all of them in turn.
+# ff-recurrent-mnist ff-jitter-mnist bp-cifar10 ff-cifar10 (until they say that nothing is left), uff-DATA, theta-DATA and
+# collab-DATA for DATA mnist, fashion and cifar10, goodness, phases, blackbox, cost. Without names, all of them in turn.
 # Thresholds that theta-DATA finds go by hand into FACTORS of recipes/collab.py, before collab-DATA.
 set -euo pipefail
 data=$1; out=$2; shift 2
-hinton=(ff-free-mnist ff-local-mnist ff-mnist-4x2000{,-fast} ff-recurrent-mnist ff-jitter-mnist)
-jobs=("$@"); [ ${#jobs[@]} -gt 0 ] || jobs=(epoch ff-mnist bp-mnist "${hinton[@]}" {uff,theta,collab}-{mnist,fashion,cifar10} cost)
+hinton=(ff-free-mnist ff-local-mnist ff-mnist-4x2000{,-fast} ff-recurrent-mnist ff-jitter-mnist {bp,ff}-cifar10)
+jobs=("$@"); [ ${#jobs[@]} -gt 0 ] || jobs=(epoch ff-mnist bp-mnist "${hinton[@]}" {uff,theta,collab}-{mnist,fashion,cifar10} goodness phases blackbox cost)
 onward() { python3 -m onward "$@"; }
 
 # Small steps leave a GPU idle most of the time: many runs at once fill it. What is stopped here
@@ -23,7 +23,7 @@ one_seed() {
   local run=$out/$1-cuda/seed-$2 code=0 words
   if [ -e "$run/record.json" ]; then words=(resume "$run")
   else words=(run "$1" --seed "$2" --device cuda --threads 1 --out "$run"); fi
-  timeout --signal=INT 540 python3 -m onward "${words[@]}" --data "$data/mnist" 2>"$run.log" || code=$?
+  timeout --signal=INT 540 python3 -m onward "${words[@]}" --data "$data" 2>"$run.log" || code=$?
   case $code in
     0) echo "$1, seed $2: finished" ;;
     124|130) echo "$1, seed $2: goes on when called again" ;;
@@ -44,13 +44,14 @@ for job in "${jobs[@]}"; do
         if [ -e "$run/record.json" ]; then onward resume "$run" --data "$data/mnist" || true
         else onward run "$job" --seed "$seed" --device cuda --data "$data/mnist" --out "$run" --threads 4; fi
       done ;;
-    ff-free-mnist|ff-local-mnist|ff-mnist-4x2000*|ff-recurrent-mnist|ff-jitter-mnist)
+    ff-free-mnist|ff-local-mnist|ff-mnist-4x2000*|ff-recurrent-mnist|ff-jitter-mnist|bp-cifar10|ff-cifar10)
       mkdir -p "$out/$job-cuda"; seeds=()
       for seed in 0 1 2; do one_seed "$job" "$seed" & seeds+=($!); done
       for seed in "${seeds[@]}"; do wait "$seed"; done ;;
     uff-*) nine_minutes table uff --only "${job#uff-}" --seeds 0-2 --data "$data" ;;
     theta-*) nine_minutes table theta --only "$job" --seeds 0 --data "$data" ;;
     collab-*) nine_minutes table collaboration --only "$job" --seeds 0-2 --data "$data" ;;
+    goodness|phases|blackbox) nine_minutes table "$job" --seeds 0-2 --data "$data" ;;
     cost) nine_minutes bench cost --seeds 0-2 --data "$data/mnist" ;;
     *) echo "no job $job" >&2; exit 2 ;;
   esac

@@ -151,6 +151,7 @@ RECURRENT: dict[str, tuple[str, Any]] = {
     "lr": ("float", 0.0001),
     "cells": ("int", 2),
     "width": ("int", 2000),
+    "field": ("int | null", None),
     "epochs": ("int", 60),
     "schedule": ("recurrent | frozen", "recurrent"),
     "decay": ("float", 0.02),
@@ -295,6 +296,16 @@ BLACK_BOX: dict[str, tuple[str, Any]] = {
     "evaluate_every": ("int", 5),
     "checkpoint_every": ("int", 1),
 }
+CIFAR = {
+    **{"dataset": "cifar10", "width": 3, "field": 11, "iterations": 10, "decay": 0.1},
+    **{"judge_from": 4, "judge_to": 6},
+}
+BP_CIFAR = {
+    **{"dataset": "cifar10", "cell": "local", "widths": [3, 3], "fields": [11, 11]},
+    **{"strides": [1, 1], "truncated": True, "regime": "backprop", "optimizer": "adamw"},
+    **{"epochs": 20, "decay": 0.1, "rate": "cosine", "peers": 0.0, "read": [1]},
+    "evaluate_every": 1,
+}
 RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
     "bp-digits": (BACKPROP, DIGITS),
     "bp-mnist": (BACKPROP, {}),
@@ -308,6 +319,8 @@ RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
     },
     "ff-aesop": (SEQUENCES, {}),
     "ff-blackbox-mnist": (BLACK_BOX, {}),
+    "ff-cifar10": (RECURRENT, CIFAR),
+    "bp-cifar10": (HYBRID, BP_CIFAR),
     "ff-digits": (FORWARD_FORWARD, {**DIGITS, "label": "appended", "evaluate_every": 2}),
     "ff-free-mnist": (HYBRID, {}),
     "ff-jitter-mnist": (

@@ -103,8 +103,16 @@ def check_settings(recipe: Any, named: data.Dataset | None = None) -> Promises:
     tiny = {"epochs": 2, "width": 24, "batch": 40, "dataset": "synthetic", "cells": 2}
     tiny |= {"strings": 4}
     tiny |= {"widths": [12, 10][: len(getattr(recipe.defaults, "widths", []))]}
-    for name, sides in (("fields", [4, 2]), ("strides", [2, 1])):  # of cells that have places
-        tiny[name] = sides if getattr(recipe.defaults, name, None) else []
+    everywhere = getattr(recipe.defaults, "truncated", False)
+    sides = (
+        {"fields": [3, 3], "strides": [1, 1]}
+        if everywhere
+        else {"fields": [4, 2], "strides": [2, 1]}
+    )
+    for name, side in sides.items():  # of cells that have places
+        tiny[name] = side if getattr(recipe.defaults, name, None) else []
+    if getattr(recipe.defaults, "field", None):
+        tiny |= {"field": 3, "width": 2}
     for name in ("read", "counted"):  # positions of cells, of which there are two now
         places = getattr(recipe.defaults, name, None)
         tiny[name] = places and [place for place in places if place < 2]

@@ -12,11 +12,13 @@ from .recipe import Recipe
 _UFF = ("ae", "dae", "cae", "gan")
 _SETS = ("mnist", "fashion", "cifar10")
 MODULES = {
+    "bp-cifar10": "ff_cifar10",
     "bp-digits": "bp_digits",
     "bp-mnist": "bp_mnist",
     **{f"collab-{data}": "collab" for data in _SETS},
     "ff-aesop": "ff_aesop",
     "ff-blackbox-mnist": "ff_blackbox",
+    "ff-cifar10": "ff_cifar10",
     "ff-digits": "ff_digits",
     "ff-free-mnist": "ff_free",
     "ff-jitter-mnist": "ff_large",

@@ -1,11 +1,16 @@
-"""Recurrent Forward-Forward on dense cells: the settings, and the row they make."""
+"""Recurrent Forward-Forward, dense or of local fields: the settings, and the row they make."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from ..errors import BadInput
 from .forward_forward import GoodnessName
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import nn
+
     from ..data import Dataset
     from ..plan import Plan
 
@@ -17,7 +22,8 @@ class RecurrentSettings:
     Attributes:
         dataset: name of the data set (see `onward data`)
         cells: how many recurrent cells in a row
-        width: units of each cell
+        width: units of each cell, at each place of the picture where cells have fields
+        field: side of the fields below and above, cut off at the border; null for dense cells
         epochs: passes over the training samples
         batch: samples a batch
         schedule: who learns when; frozen leaves the cells as drawn
@@ -54,6 +60,7 @@ class RecurrentSettings:
     dataset: str = "mnist"
     cells: int = 2
     width: int = 2000
+    field: int | None = None
     epochs: int = 60
     batch: int = 100
     schedule: Literal["recurrent", "frozen"] = "recurrent"
@@ -93,11 +100,9 @@ def build(s: RecurrentSettings, data: "Dataset", seed: int) -> "Plan":
 
     from .. import goodness, negatives, objectives, schedules
     from ..algorithms import RecurrentForwardForward
-    from ..cells import Recurrent
     from ..optimizers import RATE_SCHEDULES, adamw, sgd
     from ..plan import Plan, Training
     from ..row import build_row
-    from ..seeds import generator
     from ..sweep import Sweep
     from .jittered import augmentation
     from .limits import above_zero, at_least, finite, judged, zero_or_more
@@ -130,15 +135,9 @@ def build(s: RecurrentSettings, data: "Dataset", seed: int) -> "Plan":
             damped=s.damped,
         ),
     )
-    rng = generator(seed, "cells")
-    sizes = [data.train.x[0].numel(), *[s.width] * s.cells, data.classes]
-    cells = [
-        Recurrent(*around, joint=s.joint, peers=s.peers, rng=rng)
-        for around in zip(sizes, sizes[1:], sizes[2:], strict=False)
-    ]
     makers = {"sgd": sgd(s.lr, s.momentum, s.decay), "adamw": adamw(s.lr, decay=s.decay)}
     row = build_row(
-        cells,
+        _cells(s, data, seed),
         algorithm,
         makers[s.optimizer],
         classes=data.classes,
@@ -154,10 +153,51 @@ def build(s: RecurrentSettings, data: "Dataset", seed: int) -> "Plan":
     return Plan(row, schedule, training, augmentation(s.jitter, data.shape))
 
 
-def _refuse(s: RecurrentSettings) -> None:
-    """Iterations that there are not, each by name."""
-    from ..errors import BadInput
+def _cells(s: RecurrentSettings, data: "Dataset", seed: int) -> "list[nn.Module]":
+    """Cells that see what is below and above, first to last; the label is above the last."""
+    from ..cells import Fields, Recurrent
+    from ..seeds import generator
 
+    rng = generator(seed, "cells")
+    if s.field is None:
+        sizes = [data.train.x[0].numel(), *[s.width] * s.cells, data.classes]
+        return [
+            Recurrent(*around, joint=s.joint, peers=s.peers, rng=rng)
+            for around in zip(sizes, sizes[1:], sizes[2:], strict=False)
+        ]
+    field = s.field
+    if len(data.shape) != 3:
+        raise BadInput(
+            f"field={field} is of pictures, and these samples are {list(data.shape)}: leave it out"
+        )
+
+    def fields(shape: "Sequence[int]") -> Fields:
+        return Fields(shape, s.width, field, truncated=True, bias=False, rng=rng)
+
+    made: list[nn.Module] = []
+    maps = (s.width, *data.shape[1:])
+    for number in range(s.cells):
+        below = fields(maps if number else data.shape)
+        last = number == s.cells - 1
+        made.append(
+            Recurrent(
+                maps if number else data.shape,
+                maps,
+                data.classes if last else maps,
+                up=below,
+                down=None if last else fields(maps),
+                joint=s.joint,
+                peers=s.peers,
+                rng=rng,
+            )
+        )
+    return made
+
+
+def _refuse(s: RecurrentSettings) -> None:
+    """Iterations and fields that there are not, each by name."""
+    if s.field is not None and (s.field < 1 or s.field % 2 == 0):
+        raise BadInput(f"field should be an odd number above 0, or null, and is {s.field}")
     if not 0 <= s.damping < 1:
         raise BadInput(f"damping should be a number from 0 to below 1, and is {s.damping}")
     if s.learn_from > s.iterations:
