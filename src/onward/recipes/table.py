@@ -1,4 +1,4 @@
-"""The README's table of results, between its two marks, from the committed records.
+"""The README's tables of results, between its two marks, from the committed records.
 
 python -m onward.recipes.table results README.md
 """
@@ -12,7 +12,8 @@ from pathlib import Path
 from ..errors import BadInput
 from ..files import write_atomically
 from ..report.results import Committed, collect
-from . import NAMES, find, tables
+from . import NAMES, find, tables, uff_page
+from .pages import table as markdown
 
 MARKS = ("<!-- results -->", "<!-- /results -->")
 
@@ -39,13 +40,34 @@ def table(folder: Path) -> str:
     return "\n".join(lines)
 
 
+def unsupervised(folder: Path) -> str:
+    """Unsupervised cells on MNIST beside their controls: of each kind the row of all cells at once.
+
+    In percent of right answers, as their own page has it; nothing where there is no record.
+    """
+    records = tables.gather(tables.find("uff"), folder)
+    rows = []
+    for line in uff_page.lines("mnist"):
+        ours = uff_page.accuracy(records, line.row)
+        if not ours or line.control is None or line.kind == "ff" or "-separate" in line.row:
+            continue
+        theirs = uff_page.accuracy(records, line.control)
+        says = uff_page.verdict_of(records, line)
+        rows.append(
+            [f"`{line.row}`", line.what, uff_page.mean_of(ours), uff_page.mean_of(theirs), says]
+        )
+    head = ["recipe", "cells", "test accuracy, %", "frozen as drawn, %", ""]
+    return markdown(head, rows) if rows else ""
+
+
 def insert(text: str, folder: Path) -> str:
-    """A README with its table renewed. Raises BadInput where the marks are missing."""
+    """A README with its tables renewed. Raises BadInput where the marks are missing."""
     first, last = (re.escape(mark) for mark in MARKS)
     found = re.search(f"({first}\n).*?({last})", text, flags=re.DOTALL)
     if found is None:
         raise BadInput(f"the marks {MARKS[0]} and {MARKS[1]} are missing")
-    return text[: found.end(1)] + table(folder) + "\n" + text[found.start(2) :]
+    both = "\n".join(part for part in (table(folder) + "\n", unsupervised(folder)) if part)
+    return text[: found.end(1)] + both + text[found.start(2) :]
 
 
 def _command(run: Committed) -> str:

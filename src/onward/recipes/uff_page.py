@@ -108,7 +108,7 @@ def _accuracy(records: Records, data: str, there: Sequence[Line], figures: Colle
     for line in there:
         ours = accuracy(records, line.row)
         if line.control is None:
-            rows.append([f"`{line.row}`", line.what, _told(ours), *["control", "", "", ""]])
+            rows.append([f"`{line.row}`", line.what, mean_of(ours), *["control", "", "", ""]])
             continue
         theirs = accuracy(records, line.control)
         if not theirs:
@@ -119,7 +119,7 @@ def _accuracy(records: Records, data: str, there: Sequence[Line], figures: Colle
         beside = m.signed(m.gap(ours, accuracy(records, raw)))
         rows.append(
             [
-                *(f"`{line.row}`", line.what, _told(ours), _told(theirs), m.signed(gap)),
+                *(f"`{line.row}`", line.what, mean_of(ours), mean_of(theirs), m.signed(gap)),
                 *(verdict_of(records, line), beside),
             ]
         )
@@ -260,7 +260,8 @@ def _mean(values: Sequence[float], tell: Callable[[float], str]) -> str:
     return tell(statistics.fmean(values)) if values else q.NONE
 
 
-def _told(found: dict[int, float]) -> str:
+def mean_of(found: dict[int, float]) -> str:
+    """Mean and spread of accuracies by seed, in words."""
     return f"{m.spread(list(found.values()))} ({told_seeds(len(found))})" if found else q.NONE
 
 
