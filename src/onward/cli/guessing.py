@@ -77,4 +77,6 @@ def _advice(record: dict[str, Any]) -> str:
     }
     settings, done = record["settings"], ("appended", "standardised")
     found = [told for name, told in known.items() if settings.get(name, done[0]) not in done]
-    return ", ".join([*found, "and look whether each label is that of its own sample"])
+    if "text" not in record:  # where labels are what comes next, they can't be another's
+        found.append("and look whether each label is that of its own sample")
+    return ", ".join(found)
