@@ -122,6 +122,19 @@ def test_nothing_unlike_is_compared() -> None:
     assert "other data" in v.c5(records).numbers[0]
 
 
+def test_a_row_that_is_ahead_with_fewer_epochs_is_ahead() -> None:
+    records = made.table()
+    for one in records["uff-cae-mnist"]:
+        one["settings"]["epochs"] -= 1
+    found = v.ordering(records, "uff-cae-mnist", "uff-ae-mnist", "mnist")
+    assert found[0] == "holds"
+    assert "other epochs, 5 and 6" in found[1]
+    assert v.ordering(records, "uff-ae-mnist", "uff-cae-mnist", "mnist")[0] == "undecided"
+    for one in records["uff-ae-mnist"]:
+        one["test_error"]["linear"] = 0.0
+    assert v.ordering(records, "uff-cae-mnist", "uff-ae-mnist", "mnist")[0] == "undecided"
+
+
 # --- measures
 
 

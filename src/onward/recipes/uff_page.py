@@ -26,8 +26,9 @@ hand): none is printed, and what is held against it are orderings, C1 to C5.
 
 Accuracies are of the test set, last epoch, in percent, mean ± standard deviation over seeds;
 nothing was chosen on it. A difference is that of two means ± its standard error. "Far" is beyond
-three standard errors, and on fewer than three seeds nothing is decided. Commands, commits and
-machines of all rows are in [RESULTS.md](../RESULTS.md).
+three standard errors, and on fewer than three seeds nothing is decided. Rows are held against each
+other at as many epochs, or where the one that is ahead has fewer. Commands, commits and machines of
+all rows are in [RESULTS.md](../RESULTS.md).
 """
 
 TITLES = {"mnist": "MNIST", "fashion": "Fashion-MNIST", "cifar10": "CIFAR-10"}

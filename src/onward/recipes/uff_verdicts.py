@@ -2,8 +2,8 @@
 
 The paper's numbers are not known, so what can be held against it are orderings (digest UFF, section
 5.1). Each verdict is a pure function of the records, by row; its rule stands in words beside it.
-Nothing is decided on fewer than three seeds, on other numbers of epochs, or, for times, on other
-machines.
+Nothing is decided on fewer than three seeds, on other numbers of epochs (but that a row is ahead
+with fewer of them), or, for times, on other machines.
 
 "Far" is more than three standard errors of a difference.
 """
@@ -14,7 +14,17 @@ from collections.abc import Callable, Sequence
 
 from ..report import measures as m
 from .tables import Records
-from .verdicts import Judged, Outcome, Verdict, data_name, outcome, seeds, together, unlike
+from .verdicts import (
+    Judged,
+    Outcome,
+    Verdict,
+    data_name,
+    handicapped,
+    outcome,
+    seeds,
+    together,
+    unlike,
+)
 
 SETS = ("mnist", "cifar10")
 """The paper's data sets; Fashion-MNIST is beside them in the tables, and in no verdict."""
@@ -91,7 +101,9 @@ def _lead(records: Records) -> Judged:
     if not ours or len(others) < len(CELLS) - 1:
         return "undecided", f"lead on {_name(records, 'cifar10')}: not all four kinds have records"
     best = max(others, key=lambda row: statistics.fmean(others[row].values()))
-    if why := unlike(records, "uff-cae-cifar10", best):
+    why = unlike(records, "uff-cae-cifar10", best)
+    ahead = handicapped(records, "uff-cae-cifar10", best)
+    if why and not ahead:
         return "undecided", f"lead over {best}: {why}"
     gap = m.gap(ours, others[best])
     assert gap is not None
@@ -101,6 +113,8 @@ def _lead(records: Records) -> Judged:
         return "undecided", told
     if gap.mean >= LARGE:
         return "holds", told
+    if ahead:
+        return "undecided", f"{told}, {why}"
     return ("does not hold" if beyond == -1 else "undecided"), told
 
 
@@ -220,12 +234,17 @@ def ordering(
 ) -> Judged:
     """Whether one row is more accurate than another. ``theirs`` is the other's readout."""
     name = f"{_name(records, data)}, {higher} minus {lower}"
-    if why := unlike(records, higher, lower):
+    why = unlike(records, higher, lower)
+    ahead = handicapped(records, higher, lower)
+    if why and not ahead:
         return "undecided", f"{name}: {why}"
     gap = m.gap(_accuracy(records, higher), _accuracy(records, lower, theirs))
     if gap is None:
         return "undecided", f"{name}: no accuracy"
-    return outcome(gap.sign), f"{name}: {m.signed(gap)} ({seeds(gap.seeds)})"
+    told = f"{name}: {m.signed(gap)} ({seeds(gap.seeds)})"
+    if ahead:
+        return ("holds" if gap.sign == 1 else "undecided"), f"{told}, {why}"
+    return outcome(gap.sign), told
 
 
 def ff_readout(records: Records, data: str) -> str | None:

@@ -44,12 +44,29 @@ def unlike(records: Records, one: str, other: str) -> str:
     missing = [row for row in (one, other) if not records.get(row)]
     if missing:
         return f"no records of {' and '.join(missing)}"
-    epochs = [{r["settings"].get("epochs") for r in records[row]} for row in (one, other)]
-    if epochs[0] != epochs[1]:
-        told = [", ".join(map(str, sorted(found, key=str))) for found in epochs]
-        return f"other epochs, {told[0]} and {told[1]}"
     prints = {r["data"]["fingerprint"] for row in (one, other) for r in records[row]}
-    return "other data" if len(prints) > 1 else ""
+    if len(prints) > 1:
+        return "other data"
+    first, second = (_epochs(records, row) for row in (one, other))
+    if first != second:
+        told = [", ".join(map(str, sorted(found, key=str))) for found in (first, second)]
+        return f"other epochs, {told[0]} and {told[1]}"
+    return ""
+
+
+def handicapped(records: Records, one: str, other: str) -> bool:
+    """Whether all that makes two rows unlike is that the first has fewer epochs.
+
+    Being ahead then says what it says, and being behind says nothing.
+    """
+    if not unlike(records, one, other).startswith("other epochs"):
+        return False
+    fewer, more = ([n for n in _epochs(records, row) if n is not None] for row in (one, other))
+    return bool(fewer and more) and max(fewer) < min(more)
+
+
+def _epochs(records: Records, row: str) -> set[int | None]:
+    return {record["settings"].get("epochs") for record in records[row]}
 
 
 def outcome(sign: int | None) -> Outcome:
