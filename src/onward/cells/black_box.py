@@ -1,4 +1,4 @@
-"""A cell behind a black box: a fixed function that has no gradient, and never answers twice alike.
+"""A cell behind a black box: a noisy function that has no gradient.
 
 Hinton 2022, arXiv:2212.13345, section 7: where every cell learns from what it sees and answers,
 what lies between two of them need not be known, nor have a derivative, nor be deterministic.
@@ -15,6 +15,7 @@ B = samples, D = input shape, F = units.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -94,6 +95,8 @@ class BehindBox(nn.Module):
     (torch.Size([3, 4]), 8, 4)
     """
 
+    cell: Any  # a module that says its inputs and outputs
+
     def __init__(self, cell: nn.Module, box: Box, level: float, seed: int = 0, number: int = 0):
         super().__init__()
         if not 0 < level < float("inf"):
@@ -105,12 +108,12 @@ class BehindBox(nn.Module):
     @property
     def inputs(self) -> int:
         """Those of the cell."""
-        return int(self.cell.inputs)  # type: ignore[arg-type]
+        return int(self.cell.inputs)
 
     @property
     def outputs(self) -> int:
         """Those of the cell."""
-        return int(self.cell.outputs)  # type: ignore[arg-type]
+        return int(self.cell.outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """The cell's answer to what comes through.  x [B, *D] -> h [B, F]."""
