@@ -73,7 +73,7 @@ def test_no_gradient_passes() -> None:
     cell = behind()
     cell(x).sum().backward()
     assert x.grad is None
-    assert cell.cell.linear.weight.grad is not None  # type: ignore[union-attr]
+    assert cell.cell.linear.weight.grad is not None
 
 
 def test_a_cell_learns_what_it_would_from_what_came_through() -> None:
