@@ -50,7 +50,7 @@ def save(folder: Path, position: int, seed: int = 0) -> Path:
 
 
 def tensors_of(station: Station) -> dict[str, torch.Tensor]:
-    return checkpoint._tensors(station)
+    return checkpoint.tensors_of(station)
 
 
 def test_a_round_trip(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_round_trip(tmp_path: Path) -> None:
         before, after = tensors_of(one), tensors_of(other)
         assert before.keys() == after.keys()
         assert all(before[name].equal(after[name]) for name in before)
-        settings = (checkpoint._settings(station) for station in (one, other))
+        settings = (checkpoint.settings_of(station) for station in (one, other))
         first, second = (json.dumps(one, sort_keys=True) for one in settings)
         assert first == second
 
@@ -229,7 +229,7 @@ def test_a_sound_file_that_begins_like_a_pickle(tmp_path: Path, length: int) -> 
         for number in range(9):
             cell.register_buffer(f"b{number}_{'x' * size}"[: 20 + size], torch.zeros(1))
         station = Station("cell-0", cell, {})
-        content = serialise(checkpoint._tensors(station))
+        content = serialise(checkpoint.tensors_of(station))
         if content[:2] == length.to_bytes(2, "little"):
             break
     else:

@@ -28,6 +28,7 @@ FLAGS = {
     "show": "recipe",
     "run": "words",
     "relay": "words",
+    "pipeline": "words",
     "resume": "folder --data --threads",
     "eval": "folder --data",
     "predict": "folder input --format --readout --out",
@@ -259,6 +260,16 @@ UFF_CELLS: dict[str, dict[str, Any]] = {
         "noise_level": 0.5,
     },
 }
+WHOLE: dict[str, Any] = {"samples": "layer_norm"}
+OWN_CELLS = {"activation": "relu", "tied": False, "bias": True}
+UFF_ON_DATA: dict[tuple[str, str], dict[str, Any]] = {
+    ("dae", "fashion"): {"noise_level": 0.1},
+    ("gan", "fashion"): {"noise_level": 0.1},
+    ("ae", "cifar10"): WHOLE,
+    ("dae", "cifar10"): {**WHOLE, **OWN_CELLS},
+    ("cae", "cifar10"): WHOLE,
+    ("gan", "cifar10"): {**WHOLE, **OWN_CELLS},
+}
 UFF_DATA = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}
 CONVWTA = {
     **{"cell": "convwta", "widths": [64], "kernel": 7, "sparsity_level": 0.2, "pool": 6},
@@ -333,7 +344,10 @@ RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
     "ff-mnist-4x2000-fast": (FORWARD_FORWARD, {**LARGE, "epochs": 40, "lr": 0.002}),
     "ff-recurrent-mnist": (RECURRENT, {}),
     **{
-        f"uff-{cell}-{name}": (UNSUPERVISED, {**own, "dataset": data})
+        f"uff-{cell}-{name}": (
+            UNSUPERVISED,
+            {**own, **UFF_ON_DATA.get((cell, name), {}), "dataset": data},
+        )
         for name, data in UFF_DATA.items()
         for cell, own in UFF_CELLS.items()
     },

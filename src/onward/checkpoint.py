@@ -67,12 +67,12 @@ def save(
     final = folder / f"{position:010d}"
     if final.exists():
         return final
-    files = {f"{s.name}.safetensors": serialise(_tensors(s)) for s in stations}
+    files = {f"{s.name}.safetensors": serialise(tensors_of(s)) for s in stations}
     files["random.safetensors"] = serialise(random)
     if memory:
         kept = {k: v.detach().cpu().contiguous() for k, v in memory.items()}
         files["memory.safetensors"] = serialise(kept)
-    settings = {s.name: _settings(s) for s in stations}
+    settings = {s.name: settings_of(s) for s in stations}
     whole = {"format": FORMAT, "optimizers": settings, **state}
     files["state.json"] = json.dumps(whole, allow_nan=True).encode()
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
@@ -175,7 +175,8 @@ def _restore_optimizers(station: Station, tensors: dict[str, Tensor], settings: 
         optimizer.load_state_dict({"state": state, "param_groups": settings[group]["groups"]})
 
 
-def _tensors(station: Station) -> dict[str, Tensor]:
+def tensors_of(station: Station) -> dict[str, Tensor]:
+    """A station's weights, buffers and optimiser states, by the names they have in its file."""
     found = {f"cell/{k}": v for k, v in station.cell.state_dict().items()}
     for group, optimizer in station.optimizers.items():
         for index, state in optimizer.state_dict()["state"].items():
@@ -185,8 +186,8 @@ def _tensors(station: Station) -> dict[str, Tensor]:
     return {k: v.detach().cpu().contiguous() for k, v in found.items()}
 
 
-def _settings(station: Station) -> dict[str, Any]:
-    """What of an optimiser is not a tensor."""
+def settings_of(station: Station) -> dict[str, Any]:
+    """What of a station's optimisers is not a tensor, by group."""
     found: dict[str, Any] = {}
     for group, optimizer in station.optimizers.items():
         whole = optimizer.state_dict()

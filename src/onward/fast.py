@@ -1,18 +1,6 @@
-"""Steps in closed form where they apply, and one first product for all streams of a batch.
+"""Steps in closed form where they apply: of a whole row, or of a cell by itself.
 
-Labels touch K numbers of an input, the *code*; all else, the *bare* sample, is the same in every
-stream. With x = bare + code (0 of the one where the other stands) and V [F, K] the columns of the
-first cell's weights W [F, D] that stand at the code:
-
-    x W^T   = bare W^T + code V^T               one product [B, D] x [D, F] for neutral, positive
-                                                and negative rows, and [R, K] x [K, F] for each
-    |x|^2   = |bare|^2 + |code|^2
-    dL/dW   = (s d_pos + s d_neg)^T bare        one product [F, B] x [B, D]
-    dL/dV  += (s d)^T code                      [F, R] x [R, K]
-
-(s and d as in ``closed.py``, s of each stream its own.) Of 3 forward and 2 backward products of the
-first cell 1 and 1 are left; and where every label is tried, 1 of K.
-
+Streams that differ by their labels share a first product (``first_product.py``).
 Without labels, where negatives are hybrids of two images, nothing is shared: positives and
 negatives are two kinds of rows. Positives are what the readout is shown, so no pass is made for it.
 
@@ -24,7 +12,7 @@ generator, drawn from in the same order either way.
 B = samples, R = 2B rows, positives first, K = classes, D = the first cell's inputs, F = units.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import torch
@@ -53,9 +41,10 @@ from .closed import (
     plain,
     seen_by,
 )
+from .first_product import Batch, Coded, bare
 from .goodness import power
-from .labels import appended, label_code, over_first
-from .local import Station, Streams
+from .labels import appended, over_first
+from .local import Algorithm, Station, Streams
 from .readouts import LinearReadout
 from .row import Row
 from .tasks import Classify
@@ -92,50 +81,39 @@ class Steps:
         if isinstance(algorithm, HybridForwardForward):
             return self._mixed(cells, algorithm.streams(self.samples[index], y, self.rng), y)
         assert isinstance(algorithm, ForwardForward)
-        batch = _Batch(row.stations[0], algorithm, self._bare(index, algorithm), self.scratch)
+        rows = bare(self.x, index, algorithm, self.scratch)
+        batch = Batch(row.stations[0], algorithm, rows, self.scratch)
         losses: dict[str, Tensor] = {}
-        scores = None
-        if row.readout is not None:
-            losses[row.readout.name], scores = self._read(batch, cells, y)
-        seen: Rows = _Coded(batch, algorithm.draw(y, self.rng, scores).flatten())
+        scores, head = None, row.linear()
+        if head is not None and row.readout is not None:
+            shown = Coded(batch, torch.full_like(y, algorithm.neutral))
+            answers = run(cells[: max(head.read) + 1], shown, self.scratch)
+            losses[row.readout.name], scores = learn(
+                head, row.readout, [answers[i] for i in head.read], y
+            )
+        seen: Rows = Coded(batch, algorithm.draw(y, self.rng, scores).flatten())
         if algorithm.hints == "all":
-            return losses | self._learn_together(cells, seen, 2 * len(y))
-        told: list[Tensor] = []
-        for number, cell in enumerate(cells):
-            z, h = self._room(f"answer {number}", cell, 2 * len(y))
-            norm = cell.forward(seen, z, h)
-            if algorithm.hints == "earlier":
-                told.append(cell.goodness(h, norm))
-            losses[cell.name] = cell.learn(seen, z, h, norm, _heard(told[:-1]))
-            if number + 1 < len(cells):
-                seen = cells[number + 1].seen(h, norm)
-        return losses
+            return losses | self._learn_together(cells, seen)
+        return losses | learn_in_turn(algorithm, cells, seen, self.scratch)[0]
 
     def _mixed(self, cells: list[ClosedCell], ins: Streams, y: Tensor) -> dict[str, Tensor]:
         """Cells learn from streams without labels, then the readout from its own."""
-        rows, shown = _entering(self.row, ins.rows), self.row.algorithm.shows
+        rows, shown = entering(self.row.cells[0], ins.rows), self.row.algorithm.shows
         assert shown is not None
         seen = cells[0].seen(rows, torch.linalg.vector_norm(rows.flatten(1), dim=1))
-        mine = slice(shown * len(y), (shown + 1) * len(y))
-        losses: dict[str, Tensor] = {}
-        answers: list[tuple[Tensor, Tensor]] = []
-        for number, cell in enumerate(cells):
-            z, h = self._room(f"answer {number}", cell, len(rows))
-            norm = cell.forward(seen, z, h)
-            losses[cell.name] = cell.learn(seen, z, h, norm)
-            answers.append((flattened(cell.cell, h[mine]), norm[mine]))
-            if number + 1 < len(cells):
-                seen = cells[number + 1].seen(h, norm)
+        losses, answers = learn_in_turn(self.row.algorithm, cells, seen, self.scratch)
         head, station = self.row.linear(), self.row.readout
         if head is not None and station is not None:
-            losses[station.name], _ = learn(head, station, [answers[i] for i in head.read], y)
+            read = [shown_of(cells[i], *answers[i], shown, len(y)) for i in head.read]
+            losses[station.name], _ = learn(head, station, read, y)
         return losses
 
-    def _learn_together(self, cells: list[ClosedCell], seen: Rows, count: int) -> dict[str, Tensor]:
+    def _learn_together(self, cells: list[ClosedCell], seen: Rows) -> dict[str, Tensor]:
         """All cells run before the first one learns, for each hears all others."""
         ran: list[tuple[Rows, Tensor, Tensor, Tensor]] = []
         for number, cell in enumerate(cells):
-            z, h = self._room(f"answer {number}", cell, count, drive=f"drive of {number}")
+            names = f"drive of {number}", f"answer {number}"
+            z, h = room(self.scratch, cell, len(seen.s), seen.x, *names)
             norm = cell.forward(seen, z, h)
             ran.append((seen, z, h, norm))
             if number + 1 < len(cells):
@@ -146,40 +124,66 @@ class Steps:
             for number, cell in enumerate(cells)
         }
 
-    def _room(
-        self, name: str, cell: ClosedCell, count: int, drive: str = "drive"
-    ) -> tuple[Tensor, Tensor]:
-        """Where a cell's drive goes, one place for all cells of a width, and its answer."""
-        units = cell.cell.outputs
-        z = self.scratch.rows(f"{drive} {units}", count, units, self.x)
-        return z, self.scratch.rows(name, count, units, self.x)
 
-    def _bare(self, index: Tensor, algorithm: ForwardForward) -> Tensor:
-        """Samples index with zeros where the code stands.  -> [B, D]."""
-        width, classes = self.x.shape[1], algorithm.classes
-        room = classes if algorithm.writer is appended else 0
-        bare = self.scratch.rows("bare", len(index), width + room, self.x)
-        if room:
-            torch.index_select(self.x, 0, index, out=bare[:, :width])
-        else:
-            torch.index_select(self.x, 0, index, out=bare)
-            bare[:, :classes] = 0
-        return bare
+Answers = list[tuple[Tensor, Tensor]]
+"""Of cell after cell: h [R, F] and its lengths [R]."""
 
-    def _read(self, batch: "_Batch", cells: list[ClosedCell], y: Tensor) -> tuple[Tensor, Tensor]:
-        """The readout's step on the neutral pass: (loss, scores [B, K] from before it)."""
-        head, station = self.row.linear(), self.row.readout
-        assert head is not None
-        assert station is not None
-        seen: Rows = _Coded(batch, torch.full_like(y, self.row.algorithm.neutral))
-        answers: list[tuple[Tensor, Tensor]] = []  # h [B, F] and its lengths [B], cell after cell
-        for number, cell in enumerate(cells[: max(head.read) + 1]):
-            z, h = self._room(f"neutral {number}", cell, len(y))
-            norm = cell.forward(seen, z, h)
-            answers.append((h, norm))
-            if number + 1 < len(cells):
-                seen = cells[number + 1].seen(h, norm)
-        return learn(head, station, [answers[i] for i in head.read], y)
+
+def run(cells: Sequence[ClosedCell], seen: Rows, scratch: Scratch) -> Answers:
+    """What consecutive cells answer to rows that the first one sees; none learns."""
+    answers: Answers = []
+    for number, cell in enumerate(cells):
+        drive = f"drive {cell.cell.outputs}"
+        z, h = room(scratch, cell, len(seen.s), seen.x, drive, f"neutral {number}")
+        norm = cell.forward(seen, z, h)
+        answers.append((h, norm))
+        if number + 1 < len(cells):
+            seen = cells[number + 1].seen(h, norm)
+    return answers
+
+
+def learn_in_turn(
+    algorithm: Algorithm,
+    cells: Sequence[ClosedCell],
+    seen: Rows,
+    scratch: Scratch,
+    told: Sequence[Tensor] = (),
+) -> tuple[dict[str, Tensor], Answers]:
+    """Consecutive cells answer and learn, one after another: their losses, and what they answered.
+
+    ``told`` [R] each is what cells before them told, where cells hear of those.
+    """
+    losses: dict[str, Tensor] = {}
+    answers: Answers = []
+    heard = list(told)
+    for number, cell in enumerate(cells):
+        drive = f"drive {cell.cell.outputs}"
+        z, h = room(scratch, cell, len(seen.s), seen.x, drive, f"answer {number}")
+        norm = cell.forward(seen, z, h)
+        hint = _heard(heard)
+        if algorithm.hints == "earlier":
+            heard.append(cell.goodness(h, norm))
+        losses[cell.name] = cell.learn(seen, z, h, norm, hint)
+        answers.append((h, norm))
+        if number + 1 < len(cells):
+            seen = cells[number + 1].seen(h, norm)
+    return losses, answers
+
+
+def room(
+    scratch: Scratch, cell: ClosedCell, count: int, like: Tensor, drive: str, answer: str
+) -> tuple[Tensor, Tensor]:
+    """Where a cell's drives and answers go, by name, [count, F] each."""
+    units = cell.cell.outputs
+    return scratch.rows(drive, count, units, like), scratch.rows(answer, count, units, like)
+
+
+def shown_of(
+    cell: ClosedCell, h: Tensor, norm: Tensor, shown: int, size: int
+) -> tuple[Tensor, Tensor]:
+    """Of answers to streams of ``size`` samples, those that a readout is shown."""
+    mine = slice(shown * size, (shown + 1) * size)
+    return flattened(cell.cell, h[mine]), norm[mine]
 
 
 def learn(
@@ -274,17 +278,17 @@ def linear_scores(row: Row, x: Tensor) -> Tensor:
     return scores
 
 
-def _unlabelled(row: Row, x: Tensor) -> "_Batch":
+def _unlabelled(row: Row, x: Tensor) -> "Batch":
     """Samples x [B, D] without a label, for the answers to any of them."""
     algorithm = row.algorithm
     assert isinstance(algorithm, ForwardForward)
     bare = algorithm.writer(x, x.new_zeros(len(x), algorithm.classes))
-    return _Batch(row.stations[0], algorithm, bare, Scratch())
+    return Batch(row.stations[0], algorithm, bare, Scratch())
 
 
-def _labelled(batch: "_Batch", view: int) -> Rows:
+def _labelled(batch: "Batch", view: int) -> Rows:
     """One view of every sample of a batch."""
-    return _Coded(batch, torch.full((len(batch.bare),), view, device=batch.bare.device))
+    return Coded(batch, torch.full((len(batch.bare),), view, device=batch.bare.device))
 
 
 def _neutral(row: Row, x: Tensor) -> Rows:
@@ -292,12 +296,12 @@ def _neutral(row: Row, x: Tensor) -> Rows:
     if isinstance(row.algorithm, ForwardForward):
         return _labelled(_unlabelled(row, x.flatten(1)), row.algorithm.neutral)
     norm = torch.linalg.vector_norm(x.flatten(1), dim=1)
-    return seen_by(row.cells[0], _entering(row, x), norm)
+    return seen_by(row.cells[0], entering(row.cells[0], x), norm)
 
 
-def _entering(row: Row, x: Tensor) -> Tensor:
-    """Samples x [B, *D], flat for a dense first cell."""
-    return x.flatten(1) if isinstance(row.cells[0], Dense) else x
+def entering(cell: nn.Module, x: Tensor) -> Tensor:
+    """Samples x [B, *D] as a row's first cell takes them: flat, if it is dense."""
+    return x.flatten(1) if isinstance(cell, Dense) else x
 
 
 def _answers(row: Row, seen: Rows, scratch: Scratch) -> Iterator[tuple[Tensor, Tensor]]:
@@ -323,46 +327,6 @@ def _verdict(algorithm: ForwardForward, h: Tensor, norm: Tensor) -> Tensor:
     if found is None or found[0] != 2:
         return algorithm.verdict(h)
     return found[1] * norm.square()
-
-
-class _Batch:
-    """What the streams of one batch share: the first cell's product with bare [B, D]."""
-
-    def __init__(self, station: Station, algorithm: ForwardForward, bare: Tensor, scratch: Scratch):
-        assert isinstance(station.cell, Dense)
-        self.cell, self.bare, self.scratch = station.cell, bare, scratch
-        weight, classes, width = self.cell.linear.weight, algorithm.classes, bare.shape[1]
-        labels = torch.arange(classes + 1, device=bare.device)
-        self.codes = label_code(labels, classes, algorithm.label_value).to(bare.dtype)
-        self.at = slice(width - classes, width) if algorithm.writer is appended else slice(classes)
-        self.squares = torch.linalg.vector_norm(bare, dim=1).square_()
-        self.shared = scratch.rows("shared", len(bare), len(weight), bare)
-        torch.mm(bare, weight.T, out=self.shared)
-
-
-class _Coded(Rows):
-    """Rows of one batch with the codes which [S*B] in them, never written out."""
-
-    def __init__(self, batch: _Batch, which: Tensor):
-        squares = batch.codes.square().sum(1)[which].view(-1, len(batch.bare)) + batch.squares
-        norm = squares.flatten().sqrt_()
-        bare = batch.bare
-        super().__init__(bare, inverse_length(norm, batch.cell.normalise, bare.shape[1]))
-        self.batch, self.code = batch, batch.codes[which]
-
-    def product(self, weight: Tensor, z: Tensor) -> None:
-        """z <- bare W^T + code V^T, before the cell has learned from the batch."""
-        z.view(-1, *self.batch.shared.shape).copy_(self.batch.shared)
-        z.addmm_(self.code, weight[:, self.batch.at].T)
-
-    def gather(self, z: Tensor, target: Tensor, kept: float) -> None:
-        """t <- mu t + z^T (bare + code), the bare part for both halves of z at once."""
-        size = len(self.x)
-        columns = self.batch.scratch.rows("columns", z.shape[1], self.code.shape[1], z)
-        torch.mm(z.T, self.code, out=columns)
-        z[:size].add_(z[size:])
-        target.addmm_(z[:size].T, self.x, beta=kept)
-        target[:, self.batch.at].add_(columns)
 
 
 def _row(row: Row, x: Tensor) -> bool:

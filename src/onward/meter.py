@@ -28,6 +28,15 @@ def resident_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def own_peak_bytes() -> int:
+    """:func:`resident_bytes`, but for what a parent had in memory when it started this process."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    except (OSError, ValueError, IndexError, StopIteration):  # not Linux
+        return resident_bytes()
+
+
 def peak_bytes(device: torch.device, before: int) -> int:
     """Peak memory of the run; ``before`` is :func:`resident_bytes` at its start (CPU only)."""
     if device.type == "cuda":

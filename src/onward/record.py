@@ -77,7 +77,7 @@ INSIDE: dict[str, dict[str, tuple[type, ...]]] = {
     ),
 }
 OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
-    "": {"measure": _TEXT, "text": _OBJECT},
+    "": {"measure": _TEXT, "text": _OBJECT, "places": _LIST},
     "data": {"target": _TEXT, "symbols": _TEXT},
     "machine": {"note": _TEXT},
 }
@@ -173,7 +173,8 @@ def check(record: object, where: str) -> None:
 
 def without_times(record: Record) -> Record:
     """What must be equal in two runs of the same settings: everything but when and how long."""
-    kept = {k: v for k, v in record.items() if k not in ("started", "ended", "cost", "command")}
+    apart = ("started", "ended", "cost", "command", "places")
+    kept = {k: v for k, v in record.items() if k not in apart}
     kept["curves"] = {k: v for k, v in record["curves"].items() if k != "seconds"}
     steady = ("data_passes", "flops", "bytes_between_stations")
     kept["cost"] = {k: record["cost"][k] for k in steady}

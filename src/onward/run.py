@@ -11,16 +11,13 @@ N = training samples, B = samples of a batch.
 import itertools
 import math
 import shutil
-import signal
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -35,6 +32,7 @@ from .errors import BadInput
 from .fast import linear_scores
 from .files import alone
 from .flops import counted
+from .interrupts import interruptible
 from .optimizers import set_rate
 from .plan import Machine, Plan
 from .progress import Progress, Silent
@@ -142,7 +140,7 @@ class Run:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()  # by a killed run
             record.write(self.out / "record.json", self.record)
         try:
-            with self.machine.arithmetic(self.device), self._interruptible():
+            with self.machine.arithmetic(self.device), interruptible(self.stop):
                 self._train_stages(resident)
                 self._finish()
         finally:
@@ -150,7 +148,9 @@ class Run:
         return self.record
 
     def stop(self) -> None:
-        """Ask the run to stop, with a checkpoint, after the step under way."""
+        """Ask the run to stop, with a checkpoint, after the step under way; twice, at once."""
+        if self._stop:
+            raise KeyboardInterrupt
         self._stop = True
 
     def _stages(self) -> Iterator[Stage]:
@@ -194,14 +194,14 @@ class Run:
             for station in stage.stations:
                 for optimizer in station.optimizers.values():
                     set_rate(optimizer, rate)
-            self._train_epoch(stage)
+            self._train_epoch(stage, rate)
             at.epoch += 1
             last = at.epoch == training.epochs
             self._end_epoch(stage, rate, last)
             if last or at.epoch % training.checkpoint_every == 0:
                 self._save()
 
-    def _train_epoch(self, stage: Stage) -> None:
+    def _train_epoch(self, stage: Stage, rate: float) -> None:
         at, size = self.at, self.plan.training.batch
         order = generator(self.record["seed"], "order", stage.order, at.epoch)
         permutation = torch.randperm(len(self.x), generator=order).to(self.device)
@@ -213,22 +213,25 @@ class Run:
         began = time.perf_counter()
         if at.batch == 0:
             self._renew()
+        if stage.elsewhere is not None:
+            stage.elsewhere.begin(rate, at.sums)
         for index in batches[at.batch :]:
             self._augment(stage, index)
             if not self._warm:
                 losses = self._first_step(stage, index)
             else:
                 losses = stage.step(index)
-                at.flops += (at.flops_a_sample or 0.0) * len(index)
+                if stage.elsewhere is None:
+                    at.flops += (at.flops_a_sample or 0.0) * len(index)
             for name, loss in losses.items():
                 sums[name] = sums[name] + loss if name in sums else loss.double()
             at.batch += 1
             at.steps += 1
             self.progress.step(at.epoch + 1, len(index))
             if self._stop:
-                self._gather(sums, began)
+                self._gather(stage, sums, began)
                 self._interrupt(stage)
-        self._gather(sums, began)
+        self._gather(stage, sums, began)
 
     def _renew(self) -> None:
         """What an algorithm makes out of the row's own answers before an epoch, if anything."""
@@ -251,7 +254,7 @@ class Run:
         """The first step of a stage in this process: buffers are made, and products counted."""
         began = time.perf_counter()
         losses, flops = counted(partial(stage.step, index))
-        if self.at.flops_a_sample is None:
+        if self.at.flops_a_sample is None and stage.elsewhere is None:
             self.at.flops_a_sample = flops / len(index)
         if self.device.type == "cuda":
             torch.cuda.synchronize()
@@ -263,8 +266,9 @@ class Run:
             cost["warmup_seconds"] = round(cost["warmup_seconds"] + took, 4)
         return losses
 
-    def _gather(self, sums: dict[str, Tensor], began: float) -> None:
+    def _gather(self, stage: Stage, sums: dict[str, Tensor], began: float) -> None:
         """Move an epoch's sums so far to the position, where a checkpoint finds them."""
+        settled = None if stage.elsewhere is None else stage.elsewhere.settle()
         if self.device.type == "cuda":
             torch.cuda.synchronize()
         self.at.seconds += time.perf_counter() - began
@@ -272,6 +276,9 @@ class Run:
         cost = self.record["cost"]
         cost["energy_joules"] = _sum(self._joules_before, self.energy.joules)
         self.at.sums = {name: float(total) for name, total in sums.items()}
+        if settled is not None:
+            self.at.sums, self.record["places"] = settled.sums, settled.places
+            self.at.flops_a_sample = self.at.flops_a_sample or settled.flops
 
     def _interrupt(self, stage: Stage) -> None:
         self.record["status"] = "interrupted"
@@ -416,24 +423,6 @@ class Run:
         folder = self.out / "checkpoint"
         checkpoint.save(folder, self.at.steps, self.row.everyone, random, state, self._memory)
         record.write(self.out / "record.json", self.record)
-
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Ctrl-C ends the run after the step under way; a second one at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            if self._stop:
-                raise KeyboardInterrupt
-            self._stop = True
-
-        before = signal.signal(signal.SIGINT, stop)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
 
 
 def _sum(before: float | None, now: float | None) -> float | None:

@@ -5,6 +5,7 @@ B = samples of a batch, N = training samples, J = cells that are heard, R = rows
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import Generator, Tensor
@@ -19,6 +20,29 @@ HEARD: dict[Hints, str] = {"none": "no cell", "earlier": "earlier cells", "all":
 
 Losses = dict[str, Tensor]
 """Station name -> its loss, summed over its parameter groups."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What comes back of an epoch whose steps are taken elsewhere.
+
+    ``sums`` are each station's losses so far; ``flops`` a sample's, of all places; ``places`` what
+    each of them did, for the record.
+    """
+
+    sums: dict[str, float]
+    flops: float
+    places: list[dict[str, Any]]
+
+
+class Elsewhere(Protocol):
+    """Where steps are taken, if not here: a stage's step then only sends what to learn from."""
+
+    def begin(self, rate: float, sums: Mapping[str, float]) -> None:
+        """An epoch begins, or goes on, with these sums of losses."""
+
+    def settle(self) -> Settled:
+        """Wait until every step is taken, and bring weights and optimisers home."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +67,7 @@ class Stage:
     order: int = 0  # which of the run's orders of batches: a cell has its own wherever it learns
     memory: Mapping[str, Tensor] = field(default_factory=dict)
     """What ``step`` changes in place and looks at again. A checkpoint keeps it."""
+    elsewhere: Elsewhere | None = None
 
 
 Schedule = Callable[[Row, Tensor, Tensor, Generator], Iterator[Stage]]

@@ -78,6 +78,12 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
         add_help=False,
     )
     relay.add_argument("words", nargs=argparse.REMAINDER)
+    pipeline = verbs.add_parser(
+        "pipeline",
+        help="train a recipe with its cells in processes, or on hosts, of their own",
+        add_help=False,
+    )
+    pipeline.add_argument("words", nargs=argparse.REMAINDER)
     resume = verb("resume", "go on with an interrupted run; it will equal one never interrupted")
     resume.add_argument("folder", metavar="DIR", type=Path)
     resume.add_argument("--data", metavar="PATH", help="where the run's data lie now")
@@ -120,7 +126,19 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
 
 
 VERBS = (
-    *("ls", "show", "run", "relay", "resume", "eval", "predict", "generate", "report", "check"),
+    *(
+        "ls",
+        "show",
+        "run",
+        "relay",
+        "pipeline",
+        "resume",
+        "eval",
+        "predict",
+        "generate",
+        "report",
+        "check",
+    ),
     *("data", "table", "bench"),
 )
 
@@ -180,7 +198,7 @@ def _given(words: list[str]) -> argparse.Namespace:
     """What the command line asks for. Raises BadInput for a name there is not."""
     if words and not words[0].startswith("-") and words[0] not in VERBS:
         raise BadInput(f"there is no verb {words[0]!r}: {nearest(words[0], VERBS)}")
-    if words[:1] in (["run"], ["relay"]):  # their flags are the recipe's
+    if words[:1] in (["run"], ["relay"], ["pipeline"]):  # their flags are the recipe's
         return argparse.Namespace(verb=words[0], words=words[1:])
     top, verbs = parser()
     given, extra = top.parse_known_args(words)

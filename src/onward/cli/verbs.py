@@ -111,7 +111,7 @@ def run(given: argparse.Namespace) -> int:
             ),
         )
 
-    return _see_through(train, out)
+    return see_through(train, out)
 
 
 RELAY = """\
@@ -166,7 +166,7 @@ def relay(given: argparse.Namespace) -> int:
         else:
             relays.first(recipe, settings, seed=flags.seed, name=name, **more)
 
-    return _see_through(train, out)
+    return see_through(train, out)
 
 
 def resume(given: argparse.Namespace) -> int:
@@ -188,7 +188,7 @@ def resume(given: argparse.Namespace) -> int:
                 progress=progress_for(sys.stderr),
             )
 
-    return _see_through(train, folder, given.data, given.threads)
+    return see_through(train, folder, given.data, given.threads)
 
 
 def _say_threads(folder: Path, threads: int) -> None:
@@ -210,7 +210,7 @@ def _say_threads(folder: Path, threads: int) -> None:
         )
 
 
-def _see_through(
+def see_through(
     train: Callable[[], None],
     folder: Path,
     data_path: str | None = None,
@@ -352,6 +352,13 @@ def data(given: argparse.Namespace) -> int:
     else:
         print(sets.verify(given.name, given.data))
     return 0
+
+
+def pipeline(given: argparse.Namespace) -> int:
+    """A recipe whose cells are in processes of their own; or one of these processes."""
+    from . import pipelines
+
+    return pipelines.run(given)
 
 
 def table(given: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -22,6 +22,9 @@ from ..record import Record, check, read
 from ..run import Run
 from . import find, pictures
 from .recipe import Recipe
+
+Place = Callable[[Plan, Dataset], None]
+"""Changes a plan so that its stations learn somewhere else."""
 
 TWIN = "twin"
 """The folder of the backprop twin, inside that of its run."""
@@ -51,12 +54,13 @@ def start(
     progress: Progress | None = None,
     name: str | None = None,
     beside: Sequence[str] = (),
+    place: Place | None = None,
 ) -> Record:
     """Run a recipe from the beginning into the folder ``out``. Returns its record.
 
     ``name`` is how it was asked for, where that is not its own name (``module:attribute``);
     ``beside`` are runs, as :func:`companions` names them, that :func:`train_beside` is to make
-    later: the folder remembers them.
+    later: the folder remembers them. ``place`` puts the plan's stations where they are to learn.
     Raises BadInput before the folder is touched where settings, data or machine can't be used.
     """
     name = name or recipe.name
@@ -68,6 +72,8 @@ def start(
     )
     dataset = recipe.data(settings, data.load(settings.dataset, data_path))
     plan = recipe.build(settings, dataset, seed)
+    if place is not None:
+        place(plan, dataset)
     # A file of one's own is its own name; which named set it replaced does not matter.
     named = {"dataset": recipe.defaults.dataset} if own_file else {}
     words = [command(recipe, name, dataclasses.replace(settings, **named), seed, machine)]
@@ -100,6 +106,7 @@ def resume(
     data_path: str | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
+    place: Place | None = None,
 ) -> Record:
     """Go on with an interrupted run, from its last checkpoint or its beginning.
 
@@ -127,6 +134,8 @@ def resume(
     machine = machine_of(record, threads)
     dataset = same_data(folder, record, data_path)
     plan = recipe.build(settings, dataset, record["seed"])
+    if place is not None:
+        place(plan, dataset)
     places = folder / "checkpoint"
     saved = checkpoint.load(places) if checkpoint.positions(places) else None
     if saved is None:

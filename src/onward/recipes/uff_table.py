@@ -9,14 +9,13 @@ backprop.
 """
 
 from .tables import Row, Table
-from .uff import BACKPROP, CONV_BACKPROP
+from .uff import BACKPROP, CONV_BACKPROP, PLAIN
 from .uff_figures import figures
 from .uff_page import page
 from .unsupervised import UnsupervisedSettings
 
 DATA = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}
 CELLS = ("ae", "dae", "cae", "gan")
-PLAIN = {"activation": "relu", "tied": False, "bias": True}
 
 
 def _rows(data: str) -> list[Row]:

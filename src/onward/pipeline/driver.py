@@ -1,0 +1,207 @@
+"""The driver: the run's own loop, whose steps are taken elsewhere.
+
+It has the samples, draws the streams and sends them to the first block; labels go to the readout.
+At the end of an epoch every place sends it weights and optimisers, and the loop measures, saves and
+stops as it would in one process. A place that is lost costs the work since the last checkpoint:
+all others are started anew with it, and the end is the same, bit for bit.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from torch import Generator, Tensor
+from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
+
+from ..blocks import Source, way
+from ..errors import BadInput
+from ..local import Station
+from ..row import Row
+from ..stages import Losses, Settled, Stage
+from .links import MEETING, Gloo, Link, LinkLost
+from .messages import Message
+from .worker import load, pack
+
+LOCAL = "ONWARD_LOCAL_PLACE"
+"""Set for places that a driver has started itself."""
+
+
+class Places:
+    """The places of a row, as the driver sees them: it sends to the first, and asks them all."""
+
+    def __init__(self, link: Link, row: Row, sizes: Sequence[int], hello: Mapping[str, Any]):
+        self.link, self.row = link, row
+        ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+        self.stations: dict[int, list[Station]] = {
+            place: row.stations[end - size : end]
+            for place, (size, end) in enumerate(zip(sizes, ends, strict=True), 1)
+        }
+        self.reader = len(sizes) + 1 if row.readout is not None else None
+        linear = row.linear()
+        read = () if linear is None else linear.read
+        shows = [
+            place
+            for place, end in enumerate(ends, 1)
+            if any(end - sizes[place - 1] <= number < end for number in read)
+        ]
+        for place, stations in self.stations.items():
+            last = place == len(sizes)
+            link.send(
+                place,
+                Message(
+                    "hello",
+                    info={
+                        **hello,
+                        "first": ends[place - 1] - len(stations),
+                        "count": len(stations),
+                        "previous": place - 1,
+                        "next": None if last else place + 1,
+                        "reader": self.reader,
+                        "blocks": [],
+                    },
+                ),
+            )
+        if self.reader is not None and row.readout is not None:
+            self.stations[self.reader] = [row.readout]
+            about = {"first": 0, "count": 0, "previous": 0, "next": None, "reader": None}
+            link.send(self.reader, Message("hello", info={**hello, **about, "blocks": shows}))
+        for place in self.stations:
+            answer = link.receive(place)
+            if answer.kind != "ready":
+                raise BadInput(f"place {place} refused: {answer.info}")
+        for place, stations in self.stations.items():
+            link.send(place, pack("load", stations, {}))
+
+    def begin(self, rate: float, sums: Mapping[str, float]) -> None:
+        """Tell everyone that an epoch begins, or goes on."""
+        self._tell(Message("begin", info={"rate": rate, "sums": dict(sums)}))
+
+    def learn(self, message: Mapping[str, Tensor], y: Tensor) -> None:
+        """Send one batch on its way."""
+        size = len(y)
+        self.link.send(1, Message("batch", message, size))
+        if self.reader is not None:
+            self.link.send(self.reader, Message("labels", {"y": y}, size))
+
+    def settle(self) -> Settled:
+        """Wait for everyone's last step; weights, optimisers, sums and costs come home."""
+        self._tell(Message("settle"))
+        sums: dict[str, float] = {}
+        flops, size, told = 0, 1, []
+        for place, stations in self.stations.items():
+            came = self.link.receive(place)
+            load(came, stations, f"what place {place} sent")
+            sums |= came.info["sums"]
+            if came.info["first"]:
+                flops, size = flops + came.info["first"][0], came.info["first"][1]
+            told.append({"stations": [s.name for s in stations], **came.info["costs"]})
+        return Settled(sums, flops / size, told)
+
+    def stop(self) -> None:
+        """The end."""
+        self._tell(Message("stop"))
+        self.link.flush()
+
+    def _tell(self, message: Message) -> None:
+        self.link.send(1, message)
+        if self.reader is not None:
+            self.link.send(self.reader, message)
+
+
+class Pipelined:
+    """The schedule *simultaneous*, its blocks in processes of their own.
+
+    ``sizes`` are the cells of each block; ``hello`` what the run is. Workers are started here, by
+    the command ``words``, or have been by torchrun.
+    """
+
+    __name__ = "simultaneous"
+
+    def __init__(self, sizes: Sequence[int], hello: Mapping[str, Any], words: Sequence[str]):
+        self.sizes, self.hello, self.words = list(sizes), hello, list(words)
+        self.queue = 4
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self.link: Link | None = None
+
+    def __call__(self, row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
+        """Refuses at once what can't be cut; starts places when the first stage is asked for."""
+        how = way(row, x, y, rng)
+        return self._stages(row, Source(row, x, y, rng, how), {"way": asdict(how)})
+
+    def _stages(self, row: Row, source: Source, how: Mapping[str, Any]) -> Iterator[Stage]:
+        places = Places(self._meet(len(row.everyone)), row, self.sizes, {**self.hello, **how})
+
+        def step(index: Tensor) -> Losses:
+            places.learn(*source.batch(index))
+            return {}
+
+        algorithm, cells = row.algorithm, len(row.stations)
+        passes = algorithm.count + (1 if row.readout and source.how.shown is None else 0)
+        yield Stage(
+            *("cells", tuple(row.everyone), step, cells, passes),
+            rows_handed_on=algorithm.count,
+            elsewhere=places,
+        )
+        places.stop()
+        self.close()
+
+    def _meet(self, stations: int) -> Link:
+        size = 1 + len(self.sizes) + (1 if stations > sum(self.sizes) else 0)
+        if "RANK" in os.environ:
+            self.link = Gloo(joined(), 0, size, self.queue)
+            return self.link
+        store = TCPStore(*("127.0.0.1", 0, size, True), timeout=MEETING, wait_for_workers=False)
+        for rank in range(1, size):
+            environment = {
+                **os.environ,
+                **{"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1"},
+                **{"MASTER_PORT": str(store.port), LOCAL: "1"},
+            }
+            command = [sys.executable, "-m", "onward", "pipeline", *self.words]
+            # In a session of its own: a Ctrl-C at the terminal is the driver's to handle.
+            worker = subprocess.Popen(command, env=environment, start_new_session=True)
+            self.workers.append(worker)
+        there = PrefixStore(_prefix("0"), store)
+        self.link = Gloo(there, 0, size, self.queue, self._watch)
+        return self.link
+
+    def _watch(self) -> None:
+        for place, worker in enumerate(self.workers, 1):
+            if worker.poll() is not None:
+                raise LinkLost(f"place {place} ended with {worker.returncode} before it began")
+
+    def close(self) -> None:
+        """End every place that was started here; at once, if it has more to do."""
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+        for worker in self.workers:
+            worker.terminate()
+        for worker in self.workers:
+            worker.wait()
+        self.workers = []
+
+
+def joined() -> Store:
+    """Where the places that torchrun, or a driver, has started meet.  Raises LinkLost."""
+    try:
+        host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    except (KeyError, ValueError) as error:
+        raise BadInput(
+            f"RANK is set, and {error} is not: start places with torchrun, or leave RANK out"
+        ) from error
+    held = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" or rank > 0
+    try:
+        store = TCPStore(host, port, size, not held, timeout=MEETING, wait_for_workers=False)
+    except (RuntimeError, ValueError) as error:
+        raise LinkLost(f"nobody answers at {host}:{port}") from error
+    return PrefixStore(_prefix(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")), store)
+
+
+def _prefix(again: str) -> str:
+    """Of what the places tell each other in the store, that of one attempt apart from others'."""
+    return f"onward/{again}"

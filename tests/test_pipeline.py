@@ -1,0 +1,215 @@
+"""Cells in processes of their own: the same run, bit for bit, whatever happens to them."""
+
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from command import environment, onward, program, same
+
+from onward import BadInput, checkpoint, record
+from onward.pipeline import shares
+from onward.pipeline.messages import Message, decode, encode
+
+TINY = ("--dataset", "synthetic", "--batch", "40", "--threads", "1", "--seed", "3")
+FF = ("ff-digits", *TINY, "--negatives", "wrong", "--width", "16", "--cells", "4", "--epochs", "4")
+ROWS: dict[str, tuple[str, ...]] = {
+    "forward-forward": FF,
+    "autograd": (*FF, "--fast", "off"),
+    "denoising": ("uff-dae-mnist", *TINY, "--widths", "16,14,12", "--epochs", "2", "--alone"),
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The row of FF in one process. Not to be changed."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    done = onward("run", *FF, "--out", folder)
+    assert done.code == 0, done.err
+    return folder
+
+
+@pytest.mark.parametrize("name", ["forward-forward", "autograd", "denoising"])
+def test_processes_learn_what_one_process_learns(name: str, tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    words = ROWS[name]
+    assert onward("run", *words, "--out", one).code == 0
+    stages = "4" if name == "forward-forward" else "2"
+    done = program("pipeline", *words, "--stages", stages, "--out", other)
+    assert done.code == 0, done.err
+    same(one, other)
+    places = record.read(other)["places"]
+    assert [place["stations"] for place in places][-1] == ["readout"]
+    assert len(places) == int(stages) + 1
+    assert all(place["bytes_in"] > 0 and place["busy_seconds"] > 0 for place in places)
+
+
+def children(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(word) for word in listed]
+
+
+def begun(folder: Path, steps: int, process: "subprocess.Popen[bytes]") -> None:
+    """Wait for the checkpoint of so many steps, or a later one."""
+    late = time.monotonic() + 100
+    while not [p for p in checkpoint.positions(folder / "checkpoint") if int(p.name) >= steps]:
+        assert process.poll() is None, "it ended before its time"
+        assert time.monotonic() < late, "nothing was saved"
+        time.sleep(0.01)
+
+
+LONG = (*FF, "--epochs", "60", "--evaluate_every", "60", "--checkpoint_every", "5")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find processes")
+def test_a_process_killed_again_and_again_changes_nothing(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    assert onward("run", *LONG, "--out", one).code == 0
+    steps = int(checkpoint.positions(one / "checkpoint")[-1].name)
+    command = ["pipeline", *LONG, "--stages", "2", "--restarts", "5", "--out", str(other)]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "onward", *command],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    rng = random.Random(0)
+    for kill in range(3):
+        begun(other, steps // 60 * (5 + 15 * kill), running)
+        os.kill(rng.choice(children(running.pid)), signal.SIGKILL)
+    _, err = running.communicate(timeout=200)
+    assert running.returncode == 0, err.decode()
+    assert err.decode().count("a stage is lost") == 3
+    same(one, other)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find processes")
+def test_where_the_driver_is_killed_its_places_end_and_one_process_goes_on(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    assert onward("run", *LONG, "--out", one).code == 0
+    command = ["pipeline", *LONG, "--stages", "2", "--out", str(other)]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "onward", *command], env=environment(), stderr=subprocess.DEVNULL
+    )
+    begun(other, 5, running)
+    places = children(running.pid)
+    assert len(places) == 3
+    running.kill()
+    running.wait()
+    late = time.monotonic() + 60
+    while any(Path(f"/proc/{place}/cmdline").exists() and alive(place) for place in places):
+        assert time.monotonic() < late, "a place outlived its driver"
+        time.sleep(0.05)
+    assert onward("resume", other).code == 0
+    same(one, other)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--stages", "5"), "stages should be 1 to 4"),
+        (("--stages", "0"), "stages should be 1 to 4"),
+        (("--stages", "two"), "stages should be a whole number, and is 'two'"),
+        (("--stages",), "stages wants a value"),
+        (("--split", "2,1"), "should name 4 cells in all"),
+        (("--split", "1,1,2"), "names 3 stages, and --stages is 2"),
+        (("--split", "a,b"), "wants the number of cells of each stage"),
+        (("--negatives", "hard"), "hard negatives are drawn from the readout's scores"),
+        (("--schedule", "greedy"), "serves the schedule simultaneous"),
+        (("--epoch", "3"), "has no setting 'epoch'"),
+    ],
+)
+def test_what_can_not_be_cut_is_refused(
+    words: tuple[str, ...], complaint: str, tmp_path: Path
+) -> None:
+    done = onward("pipeline", *FF, *words, "--out", tmp_path / "run")
+    assert complaint in done.complaint
+    assert not (tmp_path / "run").exists()
+
+
+def test_cells_that_hear_later_ones_are_refused(tmp_path: Path) -> None:
+    words = ("collab-mnist", *TINY, "--negatives", "wrong", "--gamma", "all", "--epochs", "1")
+    done = onward("pipeline", *words, "--out", tmp_path / "run")
+    assert "hints from all other cells" in done.complaint
+
+
+def test_places_that_differ_say_so(tmp_path: Path) -> None:
+    """A place started by hand with another setting, as on another host."""
+    script = (
+        "import os, subprocess, sys\n"
+        "real = subprocess.Popen\n"
+        "def other(command, **more):\n"
+        "    return real([*command, '--lr', '0.5'], **more)\n"
+        "subprocess.Popen = other\n"
+        "from onward.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    done = program("pipeline", *FF, "--out", tmp_path / "run", python=("-c", script))
+    lines = [line for line in done.err.splitlines() if line.startswith("onward: ")]
+    assert done.code == 2
+    assert any("refused: the driver's run and this place's differ: lr" in line for line in lines)
+
+
+def test_messages_come_as_they_went() -> None:
+    tensors = {
+        "a": torch.randn(3, 5, dtype=torch.float64),
+        "b": torch.arange(7),
+        "none": torch.zeros(0, 4),
+        "number": torch.tensor(2.5),
+        "half": torch.randn(2, 3).bfloat16(),
+    }
+    came = decode(encode(Message("batch", tensors, {"rate": 0.1, "far": float("inf")})))
+    assert (came.kind, came.info) == ("batch", {"rate": 0.1, "far": float("inf")})
+    assert came.tensors.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert came.tensors[name].equal(tensor)
+        assert came.tensors[name].data_ptr() % 64 == 0
+
+
+@pytest.mark.parametrize("damage", ["cut", "junk", "length", "shape", "empty"])
+def test_messages_that_are_none_are_refused(damage: str) -> None:
+    raw = encode(Message("batch", {"a": torch.ones(40)}))
+    if damage == "cut":
+        raw = raw[:-100]
+    elif damage == "junk":
+        raw = torch.randint(256, (300,), dtype=torch.uint8, generator=torch.manual_seed(0))
+    elif damage == "length":
+        raw[:8] = 255
+    elif damage == "shape":
+        text = bytes(raw.tolist()).replace(b"[40]", b"[-4]")
+        raw = torch.tensor(list(text), dtype=torch.uint8)
+    else:
+        raw = raw[:0]
+    with pytest.raises(BadInput, match="no message of Onward"):
+        decode(raw)
+
+
+@pytest.mark.parametrize("stages", [1, 2, 3, 4, 6])
+def test_blocks_are_balanced(stages: int) -> None:
+    rng = random.Random(stages)
+    for _ in range(20):
+        costs = [rng.choice([1.0, 2.0, 5.0, rng.random()]) for _ in range(6)]
+        sizes = shares.balanced(costs, stages)
+        assert len(sizes) == stages
+        assert sum(sizes) == 6
+        assert min(sizes) >= 1
+        every = (
+            max(sum(costs[a:b]) for a, b in itertools.pairwise((0, *cuts, 6)))
+            for cuts in itertools.combinations(range(1, 6), stages - 1)
+        )
+        ends = [0, *itertools.accumulate(sizes)]
+        mine = max(sum(costs[a:b]) for a, b in itertools.pairwise(ends))
+        assert mine == pytest.approx(min(every))
