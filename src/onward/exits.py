@@ -233,7 +233,7 @@ def choose(exits: Exits, scores: Tensor, y: Tensor, lose: float) -> tuple[float,
     """
     said = [exits.sure(exit, s) for exit, s in enumerate(scores)]
     y, whole = y.cpu(), said[-1][1]
-    for step in range(5, 401):
+    for step in range(401):
         threshold = 1 - 10 ** (-step / 50)
         early = whole
         for sure, told in reversed(said[:-1]):  # the first one that is sure has the last word

@@ -56,7 +56,7 @@ def onnx(prediction: Prediction, x: Tensor) -> tuple[bytes, Answer]:
 def pt2(prediction: Prediction, x: Tensor) -> tuple[bytes, Answer]:
     """An archive of torch.export.  x [B, *D] is an example, B >= 2."""
     traced, buffer = _traced(prediction.graph, x), io.BytesIO()
-    traced.example_inputs = None  # they would be pickled into the archive
+    traced.example_inputs = None  # no samples in the archive, where they would be a pickle
     with _quiet():
         torch.export.save(traced, buffer)
         again: nn.Module = torch.export.load(io.BytesIO(buffer.getvalue())).module()
