@@ -96,6 +96,16 @@ def test_multiply_adds_are_those_of_the_samples_that_stay() -> None:
     assert left.flops == 2 * wanted < exits.whole(x).flops
 
 
+def test_cells_that_no_readout_asks_are_not_counted() -> None:
+    exits = make(forward_forward(counted=[1], read=[0, 1]), "goodness", DATA, 0)
+    x = DATA.test.x
+    assert exits.count == 2
+    assert exits.whole(x).flops == exits.leave(x, math.inf).flops
+    linear = make(exits.row, "linear", DATA, 0)
+    first, second = PIXELS * WIDTH + CLASSES * WIDTH, WIDTH * WIDTH
+    assert linear.whole(x).flops == 2 * len(x) * (first + second + 2 * WIDTH * CLASSES)
+
+
 def test_multiply_adds_of_the_linear_readout() -> None:
     exits = make(built("uff-dae-mnist", widths=[20, 20, 20])[0], "linear", DATA, 0)
     cells, head = [PIXELS * 20, 400, 400], 20 * CLASSES

@@ -113,6 +113,13 @@ def test_weights_come_with_a_description(tmp_path: Path) -> None:
             assert tensors[f"cells.{number}.{name}"].equal(tensor)
 
 
+def test_an_exported_row_can_learn_on(tmp_path: Path) -> None:
+    row, record = built("uff-dae-mnist", widths=[20, 20])
+    export(row, record, "pt2", tmp_path / "net.pt2")
+    assert all(p.requires_grad for s in row.everyone for p in s.cell.parameters())
+    assert all(s.cell.training for s in row.everyone)
+
+
 def test_a_file_that_answers_otherwise_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,10 +78,11 @@ class Exits:
 
     def whole(self, x: Tensor) -> Left:
         """The row's own readout on all of x [N, *D]: nobody leaves, no earlier exit is computed."""
-        goodness, last = self.readout == "goodness", self.count - 1
-        said, flops = counted(lambda: judge(self.row, x, labels=goodness, linear=not goodness))
-        scores = said.scores(self.row, len(self.row.stations))[self.readout]
-        return Left(scores.argmax(1), torch.full((len(x),), last), flops)
+        goodness = self.readout == "goodness"
+        row = replace(self.row, stations=self.row.stations[: self.count])  # none that nobody asks
+        said, flops = counted(lambda: judge(row, x, labels=goodness, linear=not goodness))
+        scores = said.scores(row, self.count)[self.readout]
+        return Left(scores.argmax(1), torch.full((len(x),), self.count - 1), flops)
 
     def scores(self, x: Tensor) -> Tensor:
         """What every exit says if nobody leaves.  x [N, *D] -> [E, N, K]."""
@@ -174,7 +175,7 @@ def make(row: Row, readout: str, data: Dataset, seed: int) -> Exits:
     if row.task.target != "classes":
         raise BadInput("a sample leaves early where its class is sure, and this run says numbers")
     if not len(data.validation):
-        raise BadInput(f"{data.name} keeps no samples for validation, and a threshold is chosen on")
+        raise BadInput(f"{data.name} keeps no samples for validation, which choose thresholds")
     exits = Exits(row, readout)
     if exits.count < 2:
         raise BadInput(f"the readout {readout} looks at one cell only: no sample can leave early")

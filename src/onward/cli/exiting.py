@@ -46,6 +46,7 @@ def run(given: argparse.Namespace) -> int:
             made = exits.make(row, name, dataset, record["seed"])
         except BadInput as error:
             refused.append(error)
+            print(f"{name}: {error}\n")
             continue
         found[name] = _measured(made, dataset, allowed)
         print(_table(name, found[name], [cell["name"] for cell in record["cells"]]))

@@ -55,7 +55,6 @@ def export(row: Row, record: Record, to: str, out: Path, readout: str | None = N
     for station in row.everyone:
         station.cell.to("cpu")
     said = prediction(row, readout)
-    said.graph.eval().requires_grad_(False)
     content, answer = FORMATS[to](said, _samples(record, 2))
     difference = _checked(row, said, record, answer)
     described = _described(said, record, content)

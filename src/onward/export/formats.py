@@ -85,7 +85,7 @@ FORMATS: dict[str, Callable[[Prediction, Tensor], tuple[bytes, Answer]]] = {
 def _traced(graph: nn.Module, x: Tensor) -> Any:
     """The graph for any batch. Raises BadInput where a cell can't be traced."""
     try:
-        with _quiet():
+        with _quiet(), torch.no_grad():
             return torch.export.export(
                 graph, (x,), dynamic_shapes=({0: torch.export.Dim("batch")},)
             )
