@@ -263,3 +263,10 @@ def test_bad_input_of_exits(copied: Path, tmp_path: Path) -> None:
     (copied / "record.json").write_text(json.dumps({**changed, "status": "interrupted"}))
     assert "not finished (interrupted)" in onward("exits", copied).complaint
     assert not (copied / "exits.json").exists()
+
+
+def test_a_row_trained_by_backprop_can_be_left(copied: Path) -> None:
+    done = onward("exits", copied / "twin", "--lose", 90)
+    assert done.code == 0, done.err
+    (found,) = json.loads((copied / "twin" / "exits.json").read_text())["readouts"].values()
+    assert found["thresholds"][0]["left"][0] == 1
