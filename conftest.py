@@ -1,6 +1,7 @@
 """Every Python block of the README and of docs/ is run, in order, in an empty folder."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,6 +12,7 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 def enter(namespace: dict[str, Any]) -> None:
     """Blocks of one page share their names and a folder of their own."""
+    namespace["installed"] = lambda package: find_spec(package) is not None
     namespace["_scratch"] = TemporaryDirectory()
     namespace["_before"] = Path.cwd()
     os.chdir(namespace["_scratch"].name)

@@ -33,13 +33,16 @@ FLAGS = {
     "eval": "folder --data",
     "predict": "folder input --format --readout --out",
     "generate": "folder --length --seed --prompt --temperature",
-    "report": "folders",
+    "report": "folders --tensorboard",
     "check": "what --shape",
     "data": "action name --data",
-    "table": "name --seeds --only --jobs --threads --device --data --out --results --dry --write "
+    "table": "name --only --seeds --jobs --threads --device --data --out --results --dry --write "
     "--set",
-    "bench": "what --dataset --protocol --epochs --target --seeds --only --jobs --threads --device "
+    "bench": "what --dataset --protocol --epochs --target --only --seeds --jobs --threads --device "
     "--data --out --results --dry --write",
+    "export": "folder --to --readout --out",
+    "exits": "folder --lose --data",
+    "sweep": "recipe --grid --seeds --jobs --threads --device --data --out --dry",
 }
 RUN_FLAGS = "config print_config data out seed device precision threads fast"
 

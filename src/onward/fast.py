@@ -258,6 +258,23 @@ def every_label(row: Row, x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+def first_answers(row: Row, x: Tensor) -> Tensor:
+    """The first cell on every label, by one first product.  x [B, *D] -> [K, B, *F]."""
+    algorithm, cell = row.algorithm, row.cells[0]
+    tries = algorithm.candidates
+    which = torch.arange(tries, device=x.device).repeat_interleave(len(x))
+    if not (_row(row, x) and isinstance(algorithm, ForwardForward)):
+        rows = algorithm.view(x.repeat(tries, *[1] * (x.dim() - 1)), which)
+        h = cell(rows)
+        return torch.as_tensor(h.view(tries, len(x), *h.shape[1:]))
+    batch = _unlabelled(row, x.flatten(1))
+    z = x.new_empty(len(which), len(layer(cell).bias))
+    h = torch.empty_like(z)
+    answer(cell, _Coded(batch, which), z, h)
+    return h.view(tries, len(x), -1)
+
+
+@torch.no_grad()
 def linear_scores(row: Row, x: Tensor) -> Tensor:
     """The linear readout on samples with a neutral label.  x [B, *D] -> [B, K]."""
     algorithm, head = row.algorithm, row.linear()

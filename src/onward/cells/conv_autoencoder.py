@@ -176,4 +176,4 @@ def as_images(x: Tensor, shape: tuple[int, int, int]) -> Tensor:
             "that shape"
         )
     # Channels last: on a CPU, pooling is ten times faster so, and convolutions two to four times.
-    return x.reshape(len(x), *shape).to(memory_format=torch.channels_last)
+    return x.reshape(x.shape[0], *shape).to(memory_format=torch.channels_last)

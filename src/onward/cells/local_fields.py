@@ -118,7 +118,7 @@ class Fields(nn.Module):
         if m or below or right:
             x = nn.functional.pad(x, (m, right, m, below))
         cut = x.unfold(2, self.window, step).unfold(3, self.window, step)  # [B, C, Ty, Tx, w, w]
-        return cut.permute(2, 3, 0, 4, 5, 1).reshape(self.tiles[0] * self.tiles[1], len(x), -1)
+        return cut.permute(2, 3, 0, 4, 5, 1).reshape(self.tiles[0] * self.tiles[1], x.shape[0], -1)
 
     def matrices(self) -> Tensor:
         """The weights as the product takes them.  -> [T, w w C, t t M]."""
@@ -132,9 +132,9 @@ class Fields(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Drives.  x [B, C, H, W] -> [B, M, H', W']."""
         z = torch.bmm(self.windows(x), self.matrices())  # [T, B, t t M]
-        z = z.view(*self.tiles, len(x), self.tile, self.tile, self.units)
+        z = z.view(*self.tiles, x.shape[0], self.tile, self.tile, self.units)
         whole = z.permute(2, 0, 3, 1, 4, 5).reshape(
-            len(x), self.tiles[0] * self.tile, self.tiles[1] * self.tile, self.units
+            x.shape[0], self.tiles[0] * self.tile, self.tiles[1] * self.tile, self.units
         )
         inside = whole[:, : self.grid[0], : self.grid[1]].contiguous()
         if self.bias is not None:

@@ -45,7 +45,7 @@ def _one_of(*names: str) -> Callable[[str], str]:
 def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """The whole command line, but for a recipe's settings (cli/settings.py), and that by verb."""
     from ..version import __version__
-    from . import bench, generating, tables
+    from . import bench, exiting, exporting, generating, sweeping, tables
 
     top = _Parser(
         prog="onward",
@@ -107,6 +107,9 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     generating.add_flags(verb("generate", "text that a run trained on text goes on with"))
     report = verb("report", "write DIR/report.html; further runs stand beside the first")
     report.add_argument("folders", metavar="DIR", type=Path, nargs="+")
+    report.add_argument(
+        "--tensorboard", action="store_true", help="also every run's curves, to DIR/tensorboard"
+    )
     check = verb("check", "hold a part of your own to the library's promises")
     check.add_argument("what", metavar="MODULE:ATTRIBUTE", help="goodness, cell, algorithm, ...")
     check.add_argument("--shape", metavar="N,N,...", help="shape of one input of a cell")
@@ -122,24 +125,15 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     data.add_argument("--data", metavar="PATH", help="verify this folder, .npz or text file")
     tables.add_flags(verb("table", "make the missing runs of a paper's table, and write its page"))
     bench.add_flags(verb("bench", "what training costs beside backprop, by two protocols"))
+    exporting.add_flags(verb("export", "a finished run as ONNX, pt2 or safetensors, and its card"))
+    exiting.add_flags(verb("exits", "where samples can leave a row early, and what that saves"))
+    sweeping.add_flags(verb("sweep", "a recipe over a grid of settings and several seeds"))
     return top, dict(verbs.choices)
 
 
 VERBS = (
-    *(
-        "ls",
-        "show",
-        "run",
-        "relay",
-        "pipeline",
-        "resume",
-        "eval",
-        "predict",
-        "generate",
-        "report",
-        "check",
-    ),
-    *("data", "table", "bench"),
+    *("ls", "show", "run", "relay", "pipeline", "resume", "eval", "predict", "generate"),
+    *("report", "check", "data", "table", "bench", "export", "exits", "sweep"),
 )
 
 

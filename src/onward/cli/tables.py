@@ -26,12 +26,8 @@ def add_flags(verb: argparse.ArgumentParser) -> None:
 
 def add_shared(verb: argparse.ArgumentParser) -> None:
     """What says which runs are made, how, and where."""
-    verb.add_argument("--seeds", metavar="0-2|0,1", default="0-2", help="of every row (0-2)")
     verb.add_argument("--only", metavar="TEXT", nargs="+", help="rows with one of these in a name")
-    verb.add_argument("--jobs", metavar="N", default="1", help="runs at a time (1)")
-    verb.add_argument("--threads", metavar="N", default="1", help="threads of each run (1)")
-    verb.add_argument("--device", metavar="auto|cpu|cuda", default="auto", help="where to compute")
-    verb.add_argument("--data", metavar="PATH", help="folder of the data sets' folders")
+    add_running(verb)
     verb.add_argument("--out", metavar="DIR", type=Path, default=Path("runs"), help="runs (runs)")
     verb.add_argument(
         "--results",
@@ -42,6 +38,15 @@ def add_shared(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--dry", action="store_true", help="say what would be run, and what is done")
     verb.add_argument("--write", action="store_true", help="write the page from what is done")
+
+
+def add_running(verb: argparse.ArgumentParser) -> None:
+    """With which seeds, and how, runs are made."""
+    verb.add_argument("--seeds", metavar="0-2|0,1", default="0-2", help="of every row (0-2)")
+    verb.add_argument("--jobs", metavar="N", default="1", help="runs at a time (1)")
+    verb.add_argument("--threads", metavar="N", default="1", help="threads of each run (1)")
+    verb.add_argument("--device", metavar="auto|cpu|cuda", default="auto", help="where to compute")
+    verb.add_argument("--data", metavar="PATH", help="folder of the data sets' folders")
 
 
 def run(given: argparse.Namespace) -> int:

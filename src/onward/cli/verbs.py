@@ -303,6 +303,11 @@ def generate(given: argparse.Namespace) -> int:
 def report(given: argparse.Namespace) -> int:
     """The page of the first run, the others beside it."""
     print(_write_report(given.folders[0], given.folders[1:]))
+    if given.tensorboard:
+        from ..report import events
+
+        for folder in given.folders:
+            print(events.write(folder))
     return 0
 
 
@@ -373,6 +378,27 @@ def bench(given: argparse.Namespace) -> int:
     from . import bench as benches
 
     return benches.run(given)
+
+
+def export(given: argparse.Namespace) -> int:
+    """A run's prediction for other programs."""
+    from . import exporting
+
+    return exporting.run(given)
+
+
+def exits(given: argparse.Namespace) -> int:
+    """What leaving early saves."""
+    from . import exiting
+
+    return exiting.run(given)
+
+
+def sweep(given: argparse.Namespace) -> int:
+    """A recipe over a grid: the runs that are missing, then the table."""
+    from . import sweeping
+
+    return sweeping.run(given)
 
 
 def _write_report(folder: Path, beside: list[Path] | None = None) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..files import write_atomically
 from ..record import read
-from . import added, characters, restored, sections
+from . import added, characters, differences, restored, sections
 from . import quantities as q
 from .records import Record, companions, mapping, name_of
 from .style import STYLE
@@ -38,6 +38,7 @@ def render(run: Path, beside: Sequence[Path] = ()) -> str:
     runs = _together(run, record, beside)
     parts = [
         ("result", "Result", sections.result(runs)),
+        ("differences", "What differs", differences.section(runs)),
         ("text", "Text", characters.section(record)),
         ("curves", "Curves", sections.curves(runs)),
         ("added", "What each cell adds", added.section(record)),
@@ -91,7 +92,10 @@ def _together(run: Path, record: Record, beside: Sequence[Path]) -> sections.Run
         if other.resolve() not in seen:
             seen.add(other.resolve())
             read_other = read(other / "record.json")
-            runs.append((f"{name_of(read_other)}, {other.resolve().name}", read_other))
+            told = f"{name_of(read_other)}, {other.resolve().name}"
+            if told in dict(runs):  # seeds of a sweep lie in folders of the same names
+                told = f"{name_of(read_other)}, {'/'.join(other.resolve().parts[-2:])}"
+            runs.append((told, read_other))
     return runs
 
 
