@@ -270,7 +270,7 @@ def first_answers(row: Row, x: Tensor) -> Tensor:
     batch = _unlabelled(row, x.flatten(1))
     z = x.new_empty(len(which), len(layer(cell).bias))
     h = torch.empty_like(z)
-    answer(cell, _Coded(batch, which), z, h)
+    answer(cell, Coded(batch, which), z, h)
     return h.view(tries, len(x), -1)
 
 
