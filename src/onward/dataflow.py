@@ -63,7 +63,7 @@ def dissect(model: nn.Module, x: Tensor, cuts: Sequence[str], *, classifier: boo
     last piece. Raises BadInput for names and cuts that can't be used, by name.
     """
     _refuse_names(model, cuts)
-    opened = {parent for cut in cuts for parent in _parents(cut)}
+    opened = {"", *(parent for cut in cuts for parent in _parents(cut))}
     traced = _trace(model, opened)
     head = None
     if classifier:
@@ -137,27 +137,26 @@ class _Traced:
 
 def _trace(model: nn.Module, opened: set[str]) -> _Traced:
     """The graph of ``forward``; refused where it differs between training and eval mode."""
-    graphs: list[fx.Graph] = []
-    tracer = _Tracer(opened)
-    root = _Whole(model)
+    traced: list[_Traced] = []
     for training in (True, False):
-        for name in ("", *opened):
+        for name in opened:
             model.get_submodule(name).training = training
-        tracer = _Tracer(opened)
+        root, tracer = _Whole(model), _Tracer(opened)
         try:
-            graphs.append(tracer.trace(root))
+            traced.append(_Traced(root, tracer.trace(root), tracer.calls))
         except Exception as error:
             raise BadInput(
                 f"torch.fx can't trace {type(model).__name__} ({_line(error)}): a model can be cut "
                 "where the way through it does not depend on the numbers in it. Move what does "
                 "(if, for, shapes as numbers) into a module of its own, and cut around that"
             ) from error
-    if str(graphs[0]) != str(graphs[1]):
+    learning, judged = traced
+    if str(learning.graph) != str(judged.graph):
         raise BadInput(
             f"the forward of {type(model).__name__} does another thing in training than else "
             "(dropout(..., training=self.training), say): take a module for that (nn.Dropout)"
         )
-    return _Traced(root, graphs[1], tracer.calls)
+    return judged
 
 
 def _with_classifier(

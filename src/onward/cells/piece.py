@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from ..errors import BadInput
 from ..seeds import generator
@@ -72,17 +73,20 @@ class Piece(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The piece's answer, in training mode where a graph is made.  x [B, *D] -> h [B, *F]."""
+        return self._answer(x, {})
+
+    def _answer(self, x: Tensor, statistics: dict[str, Tensor]) -> Tensor:
+        """:meth:`forward`, with ``statistics`` in place of the buffers of these names."""
         learning = torch.is_grad_enabled()
         self.body.train(learning)
         seen = self.normalise(x.clone() if self.copies else x)
         if not learning:
             return torch.as_tensor(self.body(seen))
-        cuda = [x.device] if x.is_cuda else []
-        with torch.random.fork_rng(devices=cuda):
+        with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
             rng = generator(self.seed, "dropout", self.number, self.steps)
             torch.manual_seed(rng.initial_seed())
             self.steps += 1
-            return torch.as_tensor(self.body(seen))
+            return torch.as_tensor(functional_call(self.body, statistics, (seen,)))
 
     def losses(
         self, x: Tensor, z: Tensor | None = None, target: Tensor | None = None
@@ -93,7 +97,9 @@ class Piece(nn.Module):
     def loss(self, x: Tensor, z: Tensor | None = None, target: Tensor | None = None) -> Tensor:
         """Mean squared error of restoring LN(x), or ``target``.  x [B, *D], z [B, *F] -> []."""
         if self.noise is not None:
-            z = self._aside(self.noise(x))
+            # Copies of running statistics, so that corrupted samples leave no trace in them.
+            copies = {name: buffer.clone() for name, buffer in self.body.named_buffers()}
+            z = self._answer(self.noise(x), copies)
         elif z is None:
             z = self.forward(x)
         answer = self._decoded(z)
@@ -111,15 +117,6 @@ class Piece(nn.Module):
                 "algorithm=UnsupervisedForwardForward() for decoders"
             )
         return torch.as_tensor(self.decoder(z))
-
-    def _aside(self, x: Tensor) -> Tensor:
-        """The answer to corrupted samples, which leave no trace in running statistics."""
-        kept = [buffer.clone() for buffer in self.body.buffers()]
-        z = self.forward(x)
-        with torch.no_grad():
-            for buffer, before in zip(self.body.buffers(), kept, strict=True):
-                buffer.copy_(before)
-        return z
 
     def get_extra_state(self) -> Tensor:
         """Steps so far."""
