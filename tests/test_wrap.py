@@ -16,8 +16,10 @@ from onward import BadInput, Clean, ForwardForward, UnsupervisedForwardForward
 from onward.cells import rms, unchanged
 from onward.check import check_algorithm, check_plan
 from onward.check.promises import BrokenPromise
-from onward.labels import over_first
+from onward.goodness import mean_of_squares
+from onward.labels import over_first, waves
 from onward.local import Algorithm, Streams
+from onward.negatives import wrong_label
 from onward.optimizers import adamw
 from onward.plan import Plan, Training
 from onward.row import build_row
@@ -336,7 +338,9 @@ def test_restoring_the_original_sample() -> None:
 
 def test_goodness_does_not_see_how_long_an_input_is() -> None:
     row = wrapped("LeNet", "forward-forward")
-    assert row.algorithm == ForwardForward(10, writer=onward.labels.waves)
+    assert row.algorithm == ForwardForward(
+        10, goodness=mean_of_squares, negatives=wrong_label, writer=waves
+    )
     x = torch.rand(3, 6, 4, 4)
     with torch.no_grad():
         torch.testing.assert_close(row.cells[1](7 * x), row.cells[1](x))

@@ -52,35 +52,41 @@ def appended(x: Tensor, code: Tensor) -> Tensor:
 
 
 def waves(x: Tensor, code: Tensor) -> Tensor:
-    """A wave a label, all over the sample, added to it: small kernels see it wherever they look.
+    """A standing wave a label, all over the sample, added to it: any small kernel sees some of it.
 
-    x [B, *D], code [B, K] -> [B, *D]. For images the K waves run in K directions; elsewhere they
-    have K lengths along the last dimension. What all numbers of a code have in common is left out,
-    so that a neutral label adds nothing. After the spatially extended labels of Scodellaro et al.
-    2023, arXiv:2312.14924; amplitude and lengths are ours.
+    x [B, *D], code [B, K] -> [B, *D]. The waves are the K longest cosines of D (over both sides of
+    an image, or along the last dimension of other samples), the constant one aside, so that they
+    outlast pooling. What all numbers of a code have in common is left out: a neutral label adds
+    nothing. After the spatially extended labels of Scodellaro et al. 2023 (arXiv:2312.14924), whose
+    waves are others. Raises BadInput where a sample is too small for K waves.
 
     >>> x = torch.rand(2, 1, 28, 28)
     >>> torch.equal(waves(x, label_code(torch.tensor([10, 10]), classes=10)), x)
     True
     """
     marks = (code - code.amin(1, keepdim=True)).to(x.dtype)
-    return x + (marks @ _waves(code.shape[1], *x.shape[1:]).to(x)).view(x.shape)
+    return x + (marks @ _cosines(code.shape[1], *x.shape[1:]).to(x)).view(x.shape)
 
 
 @lru_cache(maxsize=32)
-def _waves(classes: int, *shape: int) -> Tensor:
-    """One wave a label, of amplitude 1.  -> [K, prod(D)]."""
-    labels = torch.arange(classes).view(-1, 1, 1)
-    if len(shape) == 3:
-        along = torch.pi * labels / classes  # the direction it runs in
-        down, across = torch.arange(shape[1]).view(-1, 1), torch.arange(shape[2])
-        phase = 2 * torch.pi / 4 * (down * torch.sin(along) + across * torch.cos(along))
-    else:
-        phase = torch.pi * (labels + 1) * torch.arange(shape[-1]) / (classes + 1)
-    wave = torch.cos(phase)  # [K, H, W], or [K, 1, D]
-    own = wave.shape[1:] if len(shape) == 3 else wave.shape[2:]
-    missing = [1] * (len(shape) - len(own))
-    return wave.view(classes, *missing, *own).expand(classes, *shape).flatten(1)
+def _cosines(classes: int, *shape: int) -> Tensor:
+    """One wave a label, of amplitude 1: cos(pi a (i + 1/2) / H) cos(pi b (j + 1/2) / W).
+
+    In the order of a + b, then of a.  -> [K, prod(D)].
+    """
+    sides = shape[1:] if len(shape) == 3 else (1, shape[-1])
+    times = [range(min(side, classes + 1)) for side in sides]
+    pairs = sorted((a + b, a, b) for a in times[0] for b in times[1])[1 : classes + 1]
+    if len(pairs) < classes:
+        raise BadInput(
+            f"samples of {shape} have no room for {classes} waves: append the label instead "
+            "(writer=onward.labels.appended)"
+        )
+    down, across = (torch.pi * (torch.arange(side) + 0.5) / side for side in sides)
+    made = [torch.cos(a * down).view(-1, 1) * torch.cos(b * across) for _, a, b in pairs]
+    waves = torch.stack(made) if len(shape) == 3 else torch.stack(made)[:, 0]
+    missing = [1] * (len(shape) + 1 - waves.dim())
+    return waves.view(classes, *missing, *waves.shape[1:]).expand(classes, *shape).flatten(1)
 
 
 BY_NAME: dict[str, Writer] = {"first": over_first, "appended": appended}

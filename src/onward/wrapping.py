@@ -30,8 +30,10 @@ from .cells.piece import Normed, Piece
 from .data import Dataset
 from .dataflow import Flow, Segment, dissect
 from .errors import BadInput
+from .goodness import mean_of_squares
 from .labels import waves
 from .local import Algorithm
+from .negatives import wrong_label
 from .readouts import LinearReadout
 from .schedules import Schedule, backprop, simultaneous
 from .seeds import generator
@@ -138,7 +140,8 @@ def wrap(
     what the model does between two of them belongs to the earlier cell. One value must carry
     everything past a cut. ``algorithm`` is an object, or a class: then it is built for the model
     (:class:`ForwardForward` for as many classes as its last layer has outputs, with labels as
-    ``waves`` all over a sample). By algorithm, every cell gets
+    ``waves`` all over a sample, uniformly wrong labels, and the mean of squares for goodness: sums
+    over the thousands of numbers of a map saturate its loss). By algorithm, every cell gets
 
     * Unsupervised Forward-Forward: a decoder from its answer to its input (or to the sample, where
       that is the target). ``noise`` in [0, 1) is the share of its inputs that are set to 0 in its
@@ -253,7 +256,9 @@ def _built(algorithm: Algorithm | type[Algorithm], head: nn.Linear | None) -> Al
                 f"how many classes there are is read off the model's last linear layer, and this "
                 f"one has none: say algorithm={algorithm.__name__}(classes=...)"
             )
-        algorithm = algorithm(head.out_features, writer=waves)
+        algorithm = algorithm(
+            head.out_features, goodness=mean_of_squares, negatives=wrong_label, writer=waves
+        )
     if isinstance(algorithm, type):
         try:
             algorithm = algorithm()
