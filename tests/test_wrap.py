@@ -14,7 +14,7 @@ from torch.nn import functional
 import onward
 from onward import BadInput, Clean, ForwardForward, UnsupervisedForwardForward
 from onward.cells import rms, unchanged
-from onward.check import check_algorithm, check_plan
+from onward.check import check_algorithm, check_cell, check_plan
 from onward.check.promises import BrokenPromise
 from onward.goodness import mean_of_squares
 from onward.labels import over_first, waves
@@ -136,6 +136,13 @@ def test_the_classifier_is_found_inside_the_last_module() -> None:
     assert len(found.cells) == 1
 
 
+def test_a_linear_layer_on_tokens_is_no_classifier() -> None:
+    model = nn.Sequential(nn.Linear(12, 9), nn.ReLU(), nn.Linear(9, 5), nn.ReLU(), nn.Linear(5, 3))
+    row = wrap(model, (16, 12), ["2"], UnsupervisedForwardForward)
+    assert row.classifier is None
+    assert tuple(by_cells(row, torch.rand(2, 16, 12)).shape) == (2, 16, 3)
+
+
 def test_label_channels() -> None:
     """A writer of one's own, and a model that has room for what it writes."""
 
@@ -150,6 +157,16 @@ def test_label_channels() -> None:
 
 
 # Cells learn alone.
+
+
+@everywhere
+@whatever
+def test_cells_keep_the_promises_of_cells(network: str, algorithm: str) -> None:
+    row, x = wrapped(network, algorithm), images(2)
+    for cell in row.cells:
+        assert check_cell(cell, tuple(x.shape[1:]))
+        with torch.no_grad():
+            x = cell(x)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -546,6 +563,14 @@ def test_settings_that_do_not_fit(settings: dict[str, object], told: str) -> Non
     usual: dict[str, object] = {"model": LeNet(), "sample": SHAPE, "cuts": ["conv2"]}
     with pytest.raises(BadInput, match=told):
         wrap(**{**usual, **settings})  # type: ignore[arg-type]
+
+
+def test_a_classifier_that_may_not_learn() -> None:
+    model = LeNet()
+    model.fc2.requires_grad_(False)
+    with pytest.raises(BadInput, match="classifier 'fc2' has no parameters to train"):
+        wrap(model, SHAPE, ["conv2"], U)
+    assert wrap(model, SHAPE, ["conv2"], U, classifier=False).classifier is None
 
 
 def test_data_that_do_not_fit() -> None:

@@ -15,6 +15,7 @@ B = samples, D = shape of a sample.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
@@ -67,8 +68,10 @@ def dissect(model: nn.Module, x: Tensor, cuts: Sequence[str], *, classifier: boo
     traced = _trace(model, opened)
     head = None
     if classifier:
-        traced, head = _with_classifier(model, traced, opened, {*cuts})
+        traced, head = _with_classifier(model, traced, opened)
     ShapeProp(fx.GraphModule(traced.root, traced.graph)).propagate(x)
+    if head is not None and len(_shape(traced.entering(head))) > 1:
+        head = None  # it answers for rows of a sample, not for the sample
     names = [*(cut for cut in cuts if cut != head), *([head] if head is not None else [])]
     return Flow(_segments(traced, names, cells=len(names) + (head is None)), head)
 
@@ -160,7 +163,7 @@ def _trace(model: nn.Module, opened: set[str]) -> _Traced:
 
 
 def _with_classifier(
-    model: nn.Module, traced: _Traced, opened: set[str], cuts: set[str]
+    model: nn.Module, traced: _Traced, opened: set[str]
 ) -> tuple[_Traced, str | None]:
     """A trace, and the linear layer it ends in, looking for that inside the last module."""
     found = traced
@@ -337,8 +340,11 @@ def _shape(node: fx.Node) -> tuple[int, ...]:
 
 def _unflattened(node: fx.Node, root: nn.Module) -> fx.Node:
     """The value before it was only flattened."""
-    while _is(node, root, _RESHAPES) and isinstance(node.args[0], fx.Node):
-        node = node.args[0]
+    while _is(node, root, _RESHAPES):
+        before = node.args[0]
+        if not isinstance(before, fx.Node) or prod(_shape(before)) != prod(_shape(node)):
+            break
+        node = before
     return node
 
 

@@ -188,6 +188,11 @@ def wrap(
             found = model.get_submodule(flow.classifier) if flow.classifier is not None else None
             head = found if isinstance(found, nn.Linear) else None
             built = _built(algorithm, head)
+            if head is not None and not any(p.requires_grad for p in head.parameters()):
+                raise BadInput(
+                    f"the classifier {flow.classifier!r} has no parameters to train: let it learn, "
+                    "or take classifier=False"
+                )
             _refuse_shared(model, flow)
             if normalise is None:
                 normalise = rms if isinstance(built, Contrast) else unchanged

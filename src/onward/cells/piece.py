@@ -48,7 +48,8 @@ class Piece(nn.Module):
     """``body`` as a cell; ``normalise`` is what it does to its input first.
 
     ``copies`` where the body writes into its input. ``decoder`` and ``noise`` for a cell that
-    restores what enters it. ``seed`` and ``number`` (of the cell) decide what is drawn in training.
+    restores what enters it. ``seed`` and ``number`` (of the cell) decide what is drawn in training,
+    anew at each pass: a body with dropout is not for activation checkpointing, which makes two.
     """
 
     def __init__(
