@@ -538,6 +538,24 @@ def test_what_only_a_normalisation_can_not_cut() -> None:
     wrap(Around(), FLAT, ["second"], ForwardForward, normalise=unchanged)
 
 
+def test_a_module_that_is_called_by_name_is_normalised_too() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(64, 20), nn.Linear(20, 10)
+
+        def forward(self, x: Tensor, doubled: bool = False) -> Tensor:
+            answer: Tensor = self.last(input=torch.relu(self.first(x)))
+            return 2 * answer if doubled else answer
+
+    model, x = Named(), images().flatten(1)
+    wrap(model, FLAT, [], ForwardForward)
+    with torch.no_grad():
+        seen = rms(torch.relu(model.first(x)))
+        wanted = nn.functional.linear(seen, model.last.weight, model.last.bias)
+        torch.testing.assert_close(model(x), wanted)
+
+
 def test_a_refusal_leaves_earlier_normalisations_where_they_were() -> None:
     model, x = LeNet(), images()
     wrap(model, SHAPE, ["conv2"], ForwardForward)
@@ -557,6 +575,7 @@ def test_a_refusal_leaves_earlier_normalisations_where_they_were() -> None:
         ({"algorithm": U, "sample": torch.rand(8)}, "batch"),
         ({"algorithm": U, "cuts": "fc1"}, r"take \['fc1'\]"),
         ({"algorithm": U, "model": len}, "nn.Module"),
+        ({"algorithm": U, "model": torch.jit.script(nn.Linear(8, 3))}, "scripted"),
     ],
 )
 def test_settings_that_do_not_fit(settings: dict[str, object], told: str) -> None:

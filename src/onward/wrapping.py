@@ -215,7 +215,7 @@ def wrap(
     except BaseException:
         _take_hooks(model)
         for module, hook in hooks:
-            module.register_forward_pre_hook(hook)
+            module.register_forward_pre_hook(hook, with_kwargs=True)
         raise
     finally:
         for module, training in modes:
@@ -287,6 +287,8 @@ def _samples(model: nn.Module, sample: Tensor | Sequence[int]) -> Tensor:
     """Two samples on the model's device.  -> [2, *D]."""
     if not isinstance(model, nn.Module):
         raise BadInput(f"wrap takes a torch.nn.Module, and got {model!r}")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise BadInput("a scripted model can't be traced: wrap the module it was made of")
     if any(is_lazy(number) for number in (*model.parameters(), *model.buffers())):
         raise BadInput("the model has lazy modules without shapes yet: run it once on a sample")
     numbers = [*model.named_parameters(), *model.named_buffers()]
@@ -383,7 +385,7 @@ def _hook(model: nn.Module, flow: Flow, normalise: Normalise) -> None:
         return
     ends = [] if flow.classifier is None else [flow.classifier]
     for name in (*(part.begins for part in flow.segments[1:]), *ends):
-        model.get_submodule(name).register_forward_pre_hook(Normed(normalise))
+        model.get_submodule(name).register_forward_pre_hook(Normed(normalise), with_kwargs=True)
 
 
 def _take_hooks(model: nn.Module) -> list[tuple[nn.Module, Normed]]:
@@ -393,5 +395,6 @@ def _take_hooks(model: nn.Module) -> list[tuple[nn.Module, Normed]]:
         for key, hook in list(module._forward_pre_hooks.items()):
             if isinstance(hook, Normed):
                 del module._forward_pre_hooks[key]
+                module._forward_pre_hooks_with_kwargs.pop(key, None)
                 found.append((module, hook))
     return found

@@ -32,16 +32,19 @@ from .reconstruction import as_target, distance
 
 
 class Normed:
-    """A forward pre-hook: whatever enters a module is normalised first."""
+    """A forward pre-hook, with arguments by name: the tensor that enters a module is normalised."""
 
     def __init__(self, normalise: Normalise):
         self.normalise = normalise
 
-    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        """The arguments with the first one normalised; left alone where it is no tensor."""
-        if not (args and isinstance(args[0], Tensor)):
-            return None
-        return (self.normalise(args[0]), *args[1:])
+    def __call__(
+        self, module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The same arguments, tensors among them normalised."""
+        return tuple(map(self._seen, args)), {k: self._seen(v) for k, v in named.items()}
+
+    def _seen(self, value: Any) -> Any:
+        return self.normalise(value) if isinstance(value, Tensor) else value
 
 
 class Piece(nn.Module):
