@@ -575,13 +575,19 @@ def test_a_refusal_leaves_earlier_normalisations_where_they_were() -> None:
         ({"algorithm": U, "sample": torch.rand(8)}, "batch"),
         ({"algorithm": U, "cuts": "fc1"}, r"take \['fc1'\]"),
         ({"algorithm": U, "model": len}, "nn.Module"),
-        ({"algorithm": U, "model": torch.jit.script(nn.Linear(8, 3))}, "scripted"),
     ],
 )
 def test_settings_that_do_not_fit(settings: dict[str, object], told: str) -> None:
     usual: dict[str, object] = {"model": LeNet(), "sample": SHAPE, "cuts": ["conv2"]}
     with pytest.raises(BadInput, match=told):
         wrap(**{**usual, **settings})  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
+def test_a_scripted_model() -> None:
+    scripted = torch.jit.script(nn.Linear(8, 3))
+    with pytest.raises(BadInput, match="the module it was made of"):
+        wrap(scripted, (8,), [], U)
 
 
 def test_a_classifier_that_may_not_learn() -> None:
