@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -86,12 +87,13 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], list[str]]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """What is handed to ``wrap`` and to ``fit``."""
+    """What is handed to ``wrap`` and to ``fit``; ``after`` are epochs of the classifier alone."""
 
     algorithm: Any
     rate: float = 3e-3
     wrap: tuple[tuple[str, Any], ...] = ()
     fit: tuple[tuple[str, Any], ...] = ()
+    after: int = 0
 
 
 ROWS = {
@@ -110,6 +112,15 @@ ROWS = {
     "UFF, denoising": Row(UnsupervisedForwardForward, wrap=(("noise", 0.5),)),
     "UFF, layer norm between cells": Row(
         UnsupervisedForwardForward, wrap=(("normalise", layer_norm),)
+    ),
+    "cells as drawn, layer norm, 30 epochs of classifier": Row(
+        Clean, wrap=(("normalise", layer_norm),), fit=(("schedule", frozen),), after=27
+    ),
+    "UFF, layer norm, 30 more epochs of classifier": Row(
+        UnsupervisedForwardForward, wrap=(("normalise", layer_norm),), after=30
+    ),
+    "UFF, layer norm, denoising, 30 more epochs of classifier": Row(
+        UnsupervisedForwardForward, wrap=(("normalise", layer_norm), ("noise", 0.5)), after=30
     ),
 }
 
@@ -147,19 +158,21 @@ def errors(network: str, row: Row, data: Dataset, seed: int, epochs: int) -> dic
     make, cuts = NETWORKS[network]
     torch.manual_seed(seed)
     wrapped = onward.wrap(make(), data.shape, cuts, row.algorithm, seed=seed, **dict(row.wrap))
-    run = wrapped.fit(
+    learn = partial(
+        wrapped.fit,
         data,
-        epochs=epochs,
         batch=50,
         optimizer=adamw(row.rate),
         readout=adamw(1e-2),
         rate=cosine,
-        evaluate_every=epochs,
+        evaluate_every=1000,
         seed=seed,
         device="cpu",
         threads=1,
-        **dict(row.fit),
     )
+    run = learn(epochs=epochs, **dict(row.fit))
+    if row.after:
+        run = learn(epochs=row.after, schedule=frozen)
     return run.test_error
 
 
