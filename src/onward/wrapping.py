@@ -228,8 +228,8 @@ def _cell(
 ) -> Piece:
     if not any(p.requires_grad for p in part.body.parameters()):
         raise BadInput(
-            f"the cell that begins {_where(part)} has no parameters to train: leave out that cut, "
-            "or the next one"
+            f"the cell that begins {_where(part)} has no parameters to train: leave out that cut "
+            "or the next one; or, if the classifier comes next, take classifier=False"
         )
     if normalise is not unchanged and number and not part.alone:
         raise BadInput(
@@ -238,7 +238,7 @@ def _cell(
             "normalise=onward.cells.unchanged"
         )
     # A module that is called as a whole brings its hook along; one that was traced does not.
-    first = number == 0 or part.whole
+    own = normalise if number and not part.whole else unchanged
     probe = torch.rand(2, *part.enters, device=x.device)
     part.body.eval()
     before = probe._version
@@ -246,7 +246,7 @@ def _cell(
     writes = any(getattr(module, "inplace", False) for module in part.body.modules())
     return Piece(
         part.body,
-        normalise=unchanged if first else normalise,
+        normalise=own,
         copies=writes or probe._version > before,
         noise=Corruption(masking, noise, seed, number) if noise else None,
         seed=seed,
