@@ -1,11 +1,13 @@
 """Codes of labels and their two places in an input, number by number."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
 from onward import BadInput
-from onward.labels import BY_NAME, appended, label_code, over_first
+from onward.labels import BY_NAME, appended, label_code, over_first, waves
 
 
 def looped_code(label: int, classes: int, value: float) -> list[float]:
@@ -66,3 +68,28 @@ def test_doubles_stay_doubles(name: str) -> None:
 def test_an_input_that_is_too_small_is_refused_by_name() -> None:
     with pytest.raises(BadInput, match=r"10 classes needs 10 inputs.*has only 9.*appended"):
         over_first(samples(3, 3), label_code(torch.tensor([0, 1, 2, 3]), 10))
+
+
+@pytest.mark.parametrize("shape", [(30,), (2, 6, 5), (4, 12)])
+def test_waves_are_cosines_added_and_neutral_adds_nothing(shape: tuple[int, ...]) -> None:
+    x = samples(*shape)
+    rows = waves(x, label_code(torch.tensor([0, 3, 4, 5]), 5, value=0.5))
+    assert rows.shape == x.shape
+    assert torch.equal(rows[3], x[3])
+    pairs = [(0, 1), (1, 0), (0, 2), (1, 1), (2, 0)]  # the five longest, for images
+    for row, label in ((0, 0), (1, 3), (2, 4)):
+        down, across = pairs[label] if len(shape) == 3 else (0, label + 1)
+        for place in torch.cartesian_prod(*(torch.arange(side) for side in shape)).view(
+            -1, len(shape)
+        ):
+            i, j = (int(place[-2]), int(place[-1])) if len(shape) == 3 else (0, int(place[-1]))
+            height = shape[-2] if len(shape) == 3 else 1
+            wave = math.cos(math.pi * down * (i + 0.5) / height)
+            wave *= math.cos(math.pi * across * (j + 0.5) / shape[-1])
+            added = (rows - x)[(row, *place.tolist())]
+            assert float(added) == pytest.approx(0.5 * wave, abs=1e-6)
+
+
+def test_waves_need_room() -> None:
+    with pytest.raises(BadInput, match="no room for 10 waves"):
+        waves(samples(1, 3, 3), label_code(torch.arange(4), 10))

@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from .tasks import Task as Task
     from .train import Trained as Trained
     from .train import fit as fit
+    from .wrapping import Wrapped as Wrapped
+    from .wrapping import wrap as wrap
 
 _WHERE = {
     "algorithms": (
@@ -85,6 +87,7 @@ _WHERE = {
     "sweep": ("Sweep",),
     "tasks": ("Classify", "Regress", "Task"),
     "train": ("Trained", "fit"),
+    "wrapping": ("Wrapped", "wrap"),
 }
 _MODULES = (
     "check",

@@ -6,11 +6,13 @@ from .black_box import BehindBox
 from .conv_autoencoder import ConvAutoEncoder
 from .conv_winners import ConvWinners
 from .coupling import Coupling
+from .decoders import Decoder
 from .dense import Dense
 from .lengths import l2, layer_norm, rms, rms_by_place, unchanged
 from .local_fields import Fields, LocalFields
 from .noise import Corruption
 from .peers import PeerNorm
+from .piece import Piece
 from .recurrent import Recurrent
 from .standardise import Standardise
 from .untouched import Untouched
@@ -24,10 +26,12 @@ __all__ = [
     "Corruption",
     "Coupling",
     "Critic",
+    "Decoder",
     "Dense",
     "Fields",
     "LocalFields",
     "PeerNorm",
+    "Piece",
     "Recurrent",
     "Standardise",
     "Untouched",
