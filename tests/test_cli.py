@@ -267,7 +267,7 @@ WHOLE: dict[str, Any] = {"samples": "layer_norm"}
 OWN_CELLS = {"activation": "relu", "tied": False, "bias": True}
 UFF_ON_DATA: dict[tuple[str, str], dict[str, Any]] = {
     ("dae", "fashion"): {"noise_level": 0.1},
-    ("gan", "fashion"): {"noise_level": 0.1},
+    ("gan", "fashion"): {"noise_level": 0.1, "lr": 0.0005},
     ("ae", "cifar10"): WHOLE,
     ("dae", "cifar10"): {**WHOLE, **OWN_CELLS},
     ("cae", "cifar10"): WHOLE,

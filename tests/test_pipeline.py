@@ -14,7 +14,7 @@ import torch
 from command import environment, onward, program, same
 
 from onward import BadInput, checkpoint, record
-from onward.pipeline import shares
+from onward.pipeline import forecast, shares
 from onward.pipeline.messages import Message, decode, encode
 
 TINY = ("--dataset", "synthetic", "--batch", "40", "--threads", "1", "--seed", "3")
@@ -48,6 +48,12 @@ def test_processes_learn_what_one_process_learns(name: str, tmp_path: Path) -> N
     assert [place["stations"] for place in places][-1] == ["readout"]
     assert len(places) == int(stages) + 1
     assert all(place["bytes_in"] > 0 and place["busy_seconds"] > 0 for place in places)
+    steps = [place["steps"] for place in places]
+    assert min(each[0][0] for each in steps) == 0
+    assert all(begin <= end for each in steps for begin, end in each)
+    pages = [(folder / "report.html").read_text() for folder in (one, other)]
+    bars = [page.count('<rect class="busy') for page in pages]
+    assert bars == [0, sum(map(len, steps))]
 
 
 def children(pid: int) -> list[int]:
@@ -130,6 +136,9 @@ def alive(pid: int) -> bool:
         (("--negatives", "hard"), "hard negatives are drawn from the readout's scores"),
         (("--schedule", "greedy"), "serves the schedule simultaneous"),
         (("--epoch", "3"), "has no setting 'epoch'"),
+        (("--plan", "--bandwidth", "0"), "bandwidth should be a number above 0"),
+        (("--plan", "--latency", "fast"), "latency should be a number above 0"),
+        (("--plan=yes",), "plan takes no value"),
     ],
 )
 def test_what_can_not_be_cut_is_refused(
@@ -213,3 +222,77 @@ def test_blocks_are_balanced(stages: int) -> None:
         ends = [0, *itertools.accumulate(sizes)]
         mine = max(sum(costs[a:b]) for a, b in itertools.pairwise(ends))
         assert mine == pytest.approx(min(every))
+
+
+def test_a_plan_trains_nothing_and_says_what_it_would_take(tmp_path: Path) -> None:
+    done = onward("pipeline", *FF, "--plan", "--split", "3,1", "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+    driver, first, second, reading, whole = done.out.splitlines()
+    assert "driver: sends" in driver
+    assert first.startswith("stage 1: cell-0 to cell-2  ")
+    assert second.startswith("stage 2: cell-3  ")
+    assert reading.startswith("readout  ")
+    assert "in one process" in whole
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_forecast_is_what_queues_do(seed: int) -> None:
+    """Against a simulation of places, links and their rooms, event after event."""
+    rng = random.Random(seed)
+    seconds = [rng.choice([0.5, 1.0, 2.0, 3.0]) for _ in range(rng.randint(1, 5))]
+    carry = [rng.choice([0.0, 0.25, 1.5, 4.0]) for _ in seconds]
+    latency, room, batches = rng.choice([0.0, 0.75]), rng.randint(1, 4), rng.randint(1, 30)
+    wire = forecast.Wire(1.0, latency)
+    found = forecast.simulated(seconds, carry, batches, wire, room)  # type: ignore[arg-type]
+    assert found == pytest.approx(events(seconds, carry, batches, latency, room))
+
+
+def events(
+    seconds: list[float], carry: list[float], batches: int, latency: float, room: int
+) -> float:
+    """When the last batch ends, by stepping a clock from one moment to the next."""
+    places = len(seconds)
+    held = [0] * places  # batches sent to a place, and not begun there
+    outbox = [0] * places  # to be carried to it
+    wire_until: list[float | None] = [None] * places
+    coming: list[list[float]] = [[] for _ in range(places)]
+    inbox = [0] * places
+    busy: list[float | None] = [None] * places
+    stuck = [False] * places
+    waiting, done, now = batches, 0, 0.0
+    while done < batches:
+        moved = True
+        while moved:
+            moved = False
+            for i in range(places):
+                if (until := wire_until[i]) is not None and until <= now:
+                    coming[i].append(now + latency)
+                    wire_until[i], moved = None, True
+                while coming[i] and coming[i][0] <= now:
+                    coming[i].pop(0)
+                    inbox[i], moved = inbox[i] + 1, True
+                if (until := busy[i]) is not None and until <= now:
+                    busy[i], stuck[i], moved = None, True, True
+                if stuck[i] and i + 1 == places:
+                    stuck[i], done, moved = False, done + 1, True
+                elif stuck[i] and held[i + 1] < room:
+                    held[i + 1], outbox[i + 1] = held[i + 1] + 1, outbox[i + 1] + 1
+                    stuck[i], moved = False, True
+                if i == 0 and waiting and held[0] < room:
+                    held[0], outbox[0], waiting, moved = (
+                        held[0] + 1,
+                        outbox[0] + 1,
+                        waiting - 1,
+                        True,
+                    )
+                if outbox[i] and wire_until[i] is None:
+                    outbox[i], wire_until[i], moved = outbox[i] - 1, now + carry[i], True
+                if inbox[i] and busy[i] is None and not stuck[i]:
+                    inbox[i], held[i] = inbox[i] - 1, held[i] - 1
+                    busy[i], moved = now + seconds[i], True
+        moments = [t for t in (*wire_until, *busy) if t is not None]
+        moments += [t for each in coming for t in each]
+        if done < batches:
+            now = min(t for t in moments if t > now)
+    return now

@@ -10,7 +10,7 @@ from ..errors import BadInput
 from .verbs import see_through
 
 HELP = """\
-usage: onward pipeline RECIPE [--stages N] [--split N,N,...] [--SETTING VALUE ...]
+usage: onward pipeline RECIPE [--stages N] [--split N,N,...] [--plan] [--SETTING VALUE ...]
 
 Train a recipe with its cells in N processes, each with a block of consecutive cells, and the
 readout in one more. Only activations pass between them, forward. Weights and record are those of
@@ -20,6 +20,8 @@ readout in one more. Only activations pass between them, forward. Weights and re
   --split N,N,...    cells of each block; balanced by measured cost by default
   --restarts N       how often a process that is lost is started again, all going on from the last
                      checkpoint (3)
+  --plan             train nothing; say what an epoch would take, from costs measured here, over
+                     links of --bandwidth MB a second (1000) and --latency ms (0.1)
 
 Settings and all other flags are those of `onward run RECIPE`; `onward resume DIR` goes on with an
 interrupted run in one process. On several hosts the same command is started on each by torchrun,
@@ -58,6 +60,20 @@ def run(given: argparse.Namespace) -> int:
         if int(os.environ.get("RANK", "0")) > 0:
             pipeline.serve(recipe, settings, seed=flags.seed, machine=machine, name=name)
             return 0
+        if own["plan"]:
+            wire = pipeline.forecast.Wire(1e6 * own["bandwidth"], 1e-3 * own["latency"])
+            found = pipeline.plan(
+                recipe,
+                settings,
+                stages=own["stages"],
+                split=own["split"],
+                seed=flags.seed,
+                machine=machine,
+                data_path=flags.data,
+                wire=wire,
+            )
+            print("\n".join(pipeline.forecast.told(found)))
+            return 0
         out = Path(flags.out or Path("runs", recipe.name, f"seed-{flags.seed}"))
 
         def train() -> None:
@@ -88,7 +104,8 @@ def run(given: argparse.Namespace) -> int:
 
 def _own(words: list[str]) -> tuple[dict[str, Any], list[str]]:
     """The pipeline's own flags, and the words that are the recipe's."""
-    found: dict[str, Any] = {"stages": 2, "split": None, "restarts": 3}
+    found: dict[str, Any] = {"stages": 2, "split": None, "restarts": 3, "plan": False}
+    found |= {"bandwidth": 1000.0, "latency": 0.1}
     rest: list[str] = []
     waiting = list(words)
     while waiting:
@@ -96,16 +113,30 @@ def _own(words: list[str]) -> tuple[dict[str, Any], list[str]]:
         flag, inline, value = word.removeprefix("--").partition("=")
         if not word.startswith("--") or flag not in found:
             rest.append(word)
-            continue
-        if not inline:
-            if not waiting or waiting[0].startswith("--"):
-                raise BadInput(f"{flag} wants a value, and none came: write --{flag} VALUE")
-            value = waiting.pop(0)
-        found[flag] = value if flag == "split" else _whole(flag, value)
+        elif flag == "plan":
+            if inline:
+                raise BadInput("plan takes no value: write --plan, or leave it out")
+            found[flag] = True
+        else:
+            if not inline:
+                if not waiting or waiting[0].startswith("--"):
+                    raise BadInput(f"{flag} wants a value, and none came: write --{flag} VALUE")
+                value = waiting.pop(0)
+            found[flag] = _value(flag, value)
     return found, rest
 
 
-def _whole(flag: str, value: str) -> int:
+def _value(flag: str, value: str) -> Any:
+    if flag == "split":
+        return value
+    if flag in ("bandwidth", "latency"):
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not (0 < number < float("inf") or (number == 0 and flag == "latency")):
+            raise BadInput(f"{flag} should be a number above 0, and is {value!r}")
+        return number
     if not value.isdecimal():
         raise BadInput(f"{flag} should be a whole number, and is {value!r}")
     return int(value)

@@ -1,15 +1,18 @@
 """Blocks of cells in processes, and on hosts, of their own; what passes between them goes forward.
 
-messages.py what is sent · links.py over what · shares.py which cells where · worker.py a place ·
-driver.py the run's loop. The mathematics is in ``blocks.py``, which knows of none of these.
+messages.py what is sent · links.py over what · shares.py which cells where · forecast.py what it
+would take · worker.py a place · driver.py the run's loop. The mathematics is in ``blocks.py``,
+which knows of none of these.
 """
 
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import data
 from ..data import Dataset
 from ..errors import BadInput
 from ..plan import Machine, Plan
@@ -17,12 +20,12 @@ from ..progress import Progress
 from ..recipes import running
 from ..recipes.recipe import Recipe
 from ..record import Record
-from . import shares
+from . import forecast, shares
 from .driver import LOCAL, Pipelined, joined
-from .links import Gloo, LinkLost
+from .links import QUEUE, Gloo, LinkLost
 from .worker import Worker, about
 
-__all__ = ["LOCAL", "LinkLost", "serve", "start"]
+__all__ = ["LOCAL", "LinkLost", "plan", "serve", "start"]
 
 
 def start(
@@ -54,8 +57,8 @@ def start(
     hello = {"about": about(name, settings, seed, machine)}
     placed: list[Pipelined] = []
 
-    def place(plan: Plan, dataset: Dataset) -> None:
-        schedule = getattr(plan.schedule, "func", plan.schedule)
+    def place(made: Plan, dataset: Dataset) -> None:
+        schedule = getattr(made.schedule, "func", made.schedule)
         if getattr(schedule, "__name__", "") != "simultaneous":
             raise BadInput(
                 f"a pipeline serves the schedule simultaneous, and this run has "
@@ -63,10 +66,12 @@ def start(
                 "Cells that learn one after another are trained at several sites by `onward relay`"
             )
         if not sizes:
-            shares.check(len(plan.row.stations), stages)
-            sizes.extend(_sizes(recipe, settings, dataset, seed, machine, stages, split, tell))
-        plan.schedule = Pipelined(sizes, {**hello, "data": dataset.describe()}, words)
-        placed.append(plan.schedule)
+            costs, reading, *_ = _measured(recipe, settings, dataset, seed, machine)
+            sizes.extend(_sizes(costs, stages, split))
+            tell(_shown(costs, reading, sizes))
+        pipelined = Pipelined(sizes, {**hello, "data": dataset.describe()}, words)
+        made.schedule = pipelined
+        placed.append(pipelined)
 
     sizes: list[int] = []
     again = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
@@ -110,36 +115,64 @@ def serve(recipe: Recipe, settings: Any, *, seed: int, machine: Machine, name: s
         link.close()
 
 
-def _sizes(
+def plan(
     recipe: Recipe,
     settings: Any,
-    dataset: Dataset,
+    *,
+    stages: int,
+    split: str | None = None,
     seed: int,
     machine: Machine,
-    stages: int,
-    split: str | None,
-    tell: Callable[[str], None],
-) -> list[int]:
-    """How many cells each block has, as asked for or as measured, told beforehand."""
+    data_path: str | None = None,
+    wire: forecast.Wire = forecast.NEAR,
+) -> forecast.Forecast:
+    """What an epoch of a recipe would take in a pipeline, over links like ``wire``.
+
+    Costs of cells are measured here, on this machine, as :func:`start` does it.
+    """
+    machine.resolve()
+    dataset = recipe.data(settings, data.load(settings.dataset, data_path))
+    costs, reading, entering, batch = _measured(recipe, settings, dataset, seed, machine)
+    sizes = _sizes(costs, stages, split)
+    batches = math.ceil(len(dataset.train) / batch)
+    cores = os.cpu_count() or 1
+    return forecast.forecast(costs, reading, entering, sizes, batches, wire, cores, QUEUE)
+
+
+def _measured(
+    recipe: Recipe, settings: Any, dataset: Dataset, seed: int, machine: Machine
+) -> tuple[list[shares.Cost], shares.Cost | None, int, int]:
+    """Costs of cells and readout, bytes of a batch, and its samples, on a row made for that."""
     spare = recipe.build(settings, dataset, seed)
     device = machine.resolve()
     for station in spare.row.everyone:
         station.cell.to(device)
     spare.row.fast = machine.fast == "auto"
-    x, y = dataset.train.x[:1000].to(device), dataset.train.y[:1000].to(device)
+    batch = spare.training.batch
+    x, y = dataset.train.x[:batch].to(device), dataset.train.y[:batch].to(device)
     with machine.arithmetic(device):
-        costs, reading = shares.measured(spare.row, x, y, spare.training.batch)
+        return (*shares.measured(spare.row, x, y, batch), batch)
+
+
+def _sizes(costs: Sequence[shares.Cost], stages: int, split: str | None) -> list[int]:
+    """How many cells each block has, as asked for or as measured."""
+    shares.check(len(costs), stages)
     if split is None:
-        sizes = shares.balanced(costs, stages)
-    else:
-        sizes = shares.split_of(split, len(costs))
-        if len(sizes) != stages:
-            raise BadInput(f"--split {split} names {len(sizes)} stages, and --stages is {stages}")
-    names = [station.name for station in spare.row.stations]
-    for number, end in enumerate(sum(sizes[: i + 1]) for i in range(stages)):
-        first = end - sizes[number]
-        cost = sum(costs[first:end])
-        tell(f"stage {number + 1}: {', '.join(names[first:end])}  {1e3 * cost:.2f} ms a batch")
-    if spare.row.readout is not None:
-        tell(f"readout: a stage of its own  {1e3 * reading:.2f} ms a batch")
+        return shares.balanced([cost.seconds for cost in costs], stages)
+    sizes = shares.split_of(split, len(costs))
+    if len(sizes) != stages:
+        raise BadInput(f"--split {split} names {len(sizes)} stages, and --stages is {stages}")
     return sizes
+
+
+def _shown(costs: Sequence[shares.Cost], reading: shares.Cost | None, sizes: list[int]) -> str:
+    """Which cells go where, and what they cost."""
+    lines, first = [], 0
+    for number, size in enumerate(sizes, 1):
+        names = ", ".join(f"cell-{cell}" for cell in range(first, first + size))
+        cost = sum(cost.seconds for cost in costs[first : first + size])
+        lines.append(f"stage {number}: {names}  {1e3 * cost:.2f} ms a batch")
+        first += size
+    if reading is not None:
+        lines.append(f"readout: a stage of its own  {1e3 * reading.seconds:.2f} ms a batch")
+    return "\n".join(lines)

@@ -90,7 +90,8 @@ class Places:
         """Wait for everyone's last step; weights, optimisers, sums and costs come home."""
         self._tell(Message("settle"))
         sums: dict[str, float] = {}
-        flops, size, told = 0, 1, []
+        flops, size = 0, 1
+        told: list[dict[str, Any]] = []
         for place, stations in self.stations.items():
             came = self.link.receive(place)
             load(came, stations, f"what place {place} sent")
@@ -98,6 +99,9 @@ class Places:
             if came.info["first"]:
                 flops, size = flops + came.info["first"][0], came.info["first"][1]
             told.append({"stations": [s.name for s in stations], **came.info["costs"]})
+        first = min((each["steps"][0][0] for each in told if each["steps"]), default=0.0)
+        for each in told:
+            each["steps"] = [[round(t - first, 4) for t in pair] for pair in each["steps"]]
         return Settled(sums, flops / size, told)
 
     def stop(self) -> None:
@@ -122,7 +126,6 @@ class Pipelined:
 
     def __init__(self, sizes: Sequence[int], hello: Mapping[str, Any], words: Sequence[str]):
         self.sizes, self.hello, self.words = list(sizes), hello, list(words)
-        self.queue = 4
         self.workers: list[subprocess.Popen[bytes]] = []
         self.link: Link | None = None
 
@@ -151,7 +154,7 @@ class Pipelined:
     def _meet(self, stations: int) -> Link:
         size = 1 + len(self.sizes) + (1 if stations > sum(self.sizes) else 0)
         if "RANK" in os.environ:
-            self.link = Gloo(joined(), 0, size, self.queue)
+            self.link = Gloo(joined(), 0, size)
             return self.link
         store = TCPStore(*("127.0.0.1", 0, size, True), timeout=MEETING, wait_for_workers=False)
         for rank in range(1, size):
@@ -165,7 +168,7 @@ class Pipelined:
             worker = subprocess.Popen(command, env=environment, start_new_session=True)
             self.workers.append(worker)
         there = PrefixStore(_prefix("0"), store)
-        self.link = Gloo(there, 0, size, self.queue, self._watch)
+        self.link = Gloo(there, 0, size, watch=self._watch)
         return self.link
 
     def _watch(self) -> None:

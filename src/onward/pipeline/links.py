@@ -29,6 +29,10 @@ MEETING = timedelta(seconds=120)
 """How long places wait for each other at the start."""
 
 
+QUEUE = 4
+"""Messages that wait at either end of a link, at most."""
+
+
 class LinkLost(Exception):
     """A place at the other end of a link is gone, or silent for too long."""
 
@@ -70,7 +74,7 @@ class Gloo(Link):
         store: Store,
         rank: int,
         size: int,
-        queue: int = 4,
+        queue: int = QUEUE,
         watch: Callable[[], None] = lambda: None,
     ):
         super().__init__()

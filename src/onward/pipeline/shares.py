@@ -1,19 +1,21 @@
 """Which cells go into which block: consecutive ones, by what they cost."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from statistics import median
 
 import torch
 from torch import Generator, Tensor
 
+from .. import checkpoint
 from ..blocks import Block, Reader, Source, way
 from ..errors import BadInput
 from ..row import Row
 
 TRIES = 7
-"""Batches that costs are measured on; the first two are warm-up."""
+"""Batches that costs are measured on."""
 
 
 def balanced(costs: Sequence[float], stages: int) -> list[int]:
@@ -64,8 +66,18 @@ def split_of(text: str, cells: int) -> list[int]:
     return sizes
 
 
-def measured(row: Row, x: Tensor, y: Tensor, batch: int) -> tuple[list[float], float]:
-    """Seconds that each cell, and the readout, takes for a batch.  x [N, *D], y [N].
+@dataclass(frozen=True)
+class Cost:
+    """What a cell, or the readout, takes for a batch: seconds, and the bytes that it sends on."""
+
+    seconds: float
+    onward: int = 0  # to the next cell
+    shown: int = 0  # to the readout
+    kept: int = 0  # bytes of its weights and of its optimisers' state
+
+
+def measured(row: Row, x: Tensor, y: Tensor, batch: int) -> tuple[list[Cost], Cost | None, int]:
+    """Every cell's cost, the readout's, and the bytes of an entering batch.  x [N, *D], y [N].
 
     The row learns meanwhile: hand in one that is not needed. Each is timed by itself, in this
     process, so that what they take from each other on one machine is not in it.
@@ -76,17 +88,31 @@ def measured(row: Row, x: Tensor, y: Tensor, batch: int) -> tuple[list[float], f
     parts = [Block([station], number, row, how) for number, station in enumerate(row.stations)]
     reader = Reader(row, how) if row.readout else None
     seconds: list[list[float]] = [[] for _ in range(len(parts) + 1)]
+    sizes: list[tuple[int, int]] = []
     for _ in range(TRIES):
         message, labels = source.batch(torch.arange(min(batch, len(x)), device=x.device))
+        entering, sizes = _bytes(message), []
         read: dict[str, Tensor] = {}
         for number, part in enumerate(parts):
             began = time.perf_counter()
             _, message, answers = part.step(message)
             seconds[number].append(time.perf_counter() - began)
+            sizes.append((_bytes(message), _bytes(answers)))
             read |= answers
         if reader is not None:
             began = time.perf_counter()
             reader.step(read, labels)
             seconds[-1].append(time.perf_counter() - began)
-    found = [median(times[2:]) if times else 0.0 for times in seconds]
-    return found[:-1], found[-1]
+    # The first two are warm-up.
+    costs = [
+        Cost(median(times[2:]), *sent, _bytes(checkpoint.tensors_of(station)))
+        for times, sent, station in zip(seconds, sizes, row.stations, strict=False)
+    ]
+    reading = None
+    if row.readout is not None:
+        reading = Cost(median(seconds[-1][2:]), kept=_bytes(checkpoint.tensors_of(row.readout)))
+    return costs, reading, entering
+
+
+def _bytes(tensors: Mapping[str, Tensor]) -> int:
+    return sum(t.numel() * t.element_size() for t in tensors.values())

@@ -16,6 +16,7 @@ from the recipe's seed or a checkpoint, and go back when it asks for them at the
 import dataclasses
 import json
 import time
+from collections import deque
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,9 @@ from .links import Link
 from .messages import Message
 
 DRIVER = 0
+
+KEPT = 24
+"""Steps of which a place tells when they were, the last ones before it is asked: a timeline."""
 
 
 def about(recipe: str, settings: Any, seed: int, machine: Machine) -> dict[str, Any]:
@@ -73,6 +77,7 @@ class Worker:
         self.sums: dict[str, Tensor] = {}
         self.first: tuple[int, int] | None = None  # FLOPs and samples of the first step here
         self.busy = 0.0
+        self.steps: deque[tuple[float, float]] = deque(maxlen=KEPT)  # began and ended, by the clock
 
     def serve(self, mine: Mapping[str, Any], seed: int) -> None:
         """Everything, from the first message to the last. Raises BadInput, and LinkLost."""
@@ -154,13 +159,15 @@ class Worker:
             self.sums[name] = self.sums[name] + loss if name in self.sums else loss.double()
 
     def _timed(self, size: int, work: "partial[Losses]") -> Losses:
-        began, waited = time.perf_counter(), self.link.waited
+        began, waited, clock = time.perf_counter(), self.link.waited, time.time()
         if self.first is None:
             losses, flops = counted(work)
             self.first = flops, size
         else:
             losses = work()
-        self.busy += time.perf_counter() - began - (self.link.waited - waited)
+        took = time.perf_counter() - began
+        self.busy += took - (self.link.waited - waited)
+        self.steps.append((clock, clock + took))
         return losses
 
     def _read(self, answers: dict[str, Tensor], y: Tensor) -> Losses:
@@ -183,6 +190,7 @@ class Worker:
             "bytes_in": self.link.received,
             "bytes_out": self.link.sent,
             "peak_memory_bytes": own_peak_bytes(),
+            "steps": list(self.steps),
         }
         sums = {name: float(total) for name, total in self.sums.items()}
         info = {"sums": sums, "first": self.first, "costs": costs}

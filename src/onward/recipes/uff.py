@@ -54,7 +54,7 @@ PLAIN: dict[str, Any] = {"activation": "relu", "tied": False, "bias": True}
 
 ON_DATA: dict[str, dict[str, dict[str, Any]]] = {
     "mnist": {},
-    "fashion": {"dae": {"noise_level": 0.1}, "gan": {"noise_level": 0.1}},
+    "fashion": {"dae": {"noise_level": 0.1}, "gan": {"noise_level": 0.1, "lr": 0.0005}},
     "cifar10": {
         "ae": SEEN_WHOLE,
         "dae": {**SEEN_WHOLE, **PLAIN},

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..files import write_atomically
 from ..record import read
-from . import added, characters, differences, restored, sections
+from . import added, characters, differences, places, restored, sections
 from . import quantities as q
 from .records import Record, companions, mapping, name_of
 from .style import STYLE
@@ -46,6 +46,7 @@ def render(run: Path, beside: Sequence[Path] = ()) -> str:
         ("restored", "What the cells restore", restored.section(run)),
         ("fields", "Receptive fields", sections.fields(run, record)),
         ("cost", "Cost", sections.cost(runs)),
+        ("places", "Places", places.section(record)),
         ("settings", "Settings", sections.settings(record)),
         ("machine", "Machine and versions", sections.machine(record)),
         ("command", "To repeat this run", sections.command(record)),

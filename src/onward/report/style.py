@@ -88,6 +88,7 @@ svg circle.tip { fill: transparent; }
 .tone-2 { --tone: var(--tone-2); } .tone-3 { --tone: var(--tone-3); }
 .tone-4 { --tone: var(--tone-4); } .tone-5 { --tone: var(--tone-5); }
 .tone-6 { --tone: var(--tone-6); }
+svg rect.busy { fill: var(--tone); }
 .legend { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap;
   gap: .1rem 1rem; font-size: .83rem; color: var(--soft); }
 .legend li { display: inline-flex; align-items: center; gap: .4rem; min-width: 0; }
