@@ -3,12 +3,12 @@
 #   benchmarks/gpu.sh DATA OUT [JOB ...]     DATA: folder of data sets; OUT: where runs are left
 # Jobs: epoch ff-mnist bp-mnist, ff-free-mnist ff-local-mnist ff-mnist-4x2000 ff-mnist-4x2000-fast
 # ff-recurrent-mnist ff-jitter-mnist bp-cifar10 ff-cifar10 (until they say that nothing is left), uff-DATA, theta-DATA and
-# collab-DATA for DATA mnist, fashion and cifar10, goodness, phases, blackbox, cost. Without names, all of them in turn.
+# collab-DATA for DATA mnist, fashion and cifar10, goodness, phases, blackbox, hinton, cost. Without names, all of them in turn.
 # Thresholds that theta-DATA finds go by hand into FACTORS of recipes/collab.py, before collab-DATA.
 set -euo pipefail
 data=$1; out=$2; shift 2
 hinton=(ff-free-mnist ff-local-mnist ff-mnist-4x2000{,-fast} ff-recurrent-mnist ff-jitter-mnist {bp,ff}-cifar10)
-jobs=("$@"); [ ${#jobs[@]} -gt 0 ] || jobs=(epoch ff-mnist bp-mnist "${hinton[@]}" {uff,theta,collab}-{mnist,fashion,cifar10} goodness phases blackbox cost)
+jobs=("$@"); [ ${#jobs[@]} -gt 0 ] || jobs=(epoch ff-mnist bp-mnist "${hinton[@]}" {uff,theta,collab}-{mnist,fashion,cifar10} goodness phases blackbox hinton cost)
 onward() { python3 -m onward "$@"; }
 
 # Small steps leave a GPU idle most of the time: many runs at once fill it. What is stopped here
@@ -51,7 +51,7 @@ for job in "${jobs[@]}"; do
     uff-*) nine_minutes table uff --only "${job#uff-}" --seeds 0-2 --data "$data" ;;
     theta-*) nine_minutes table theta --only "$job" --seeds 0 --data "$data" ;;
     collab-*) nine_minutes table collaboration --only "$job" --seeds 0-2 --data "$data" ;;
-    goodness|phases|blackbox) nine_minutes table "$job" --seeds 0-2 --data "$data" ;;
+    goodness|phases|blackbox|hinton) nine_minutes table "$job" --seeds 0-2 --data "$data" ;;
     cost) nine_minutes bench cost --seeds 0-2 --data "$data/mnist" ;;
     *) echo "no job $job" >&2; exit 2 ;;
   esac

@@ -27,6 +27,7 @@ MODULES = {
     "goodness": "goodness_table",
     "blackbox": "blackbox_table",
     "phases": "phases_table",
+    "hinton": "hinton_table",
     "cost": "cost",
 }
 """Table -> the file it is in."""
