@@ -4,7 +4,7 @@ VENV ?= .venv
 PIPFLAGS ?=
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check results
+.PHONY: demo test check docs results
 
 demo: $(STAMP)  ## train on embedded digits, beside backprop, and write a report
 	rm -rf runs/demo
@@ -18,6 +18,9 @@ check: $(STAMP)  ## the quick ones: style, types, imports, promises
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m pytest tests/test_contract.py tests/test_matlab.py
+
+docs: $(STAMP)  ## the documentation site, into site/; a warning is an error
+	$(VENV)/bin/sphinx-build -q -W --keep-going -b html -c docs . site
 
 results: $(STAMP)  ## RESULTS.md and the tables' pages from the committed records
 	$(VENV)/bin/python -m onward.report.results results RESULTS.md
@@ -33,5 +36,5 @@ results: $(STAMP)  ## RESULTS.md and the tables' pages from the committed record
 
 $(STAMP): pyproject.toml
 	$(PY) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install -q $(PIPFLAGS) -e '.[test]'
+	$(VENV)/bin/python -m pip install -q $(PIPFLAGS) -e '.[test,docs,export,tensorboard]'
 	touch $@
