@@ -4,6 +4,7 @@ import itertools
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -131,9 +132,10 @@ def alive(pid: int) -> bool:
         (("--stages", "two"), "stages should be a whole number, and is 'two'"),
         (("--stages",), "stages wants a value"),
         (("--split", "2,1"), "should name 4 cells in all"),
-        (("--split", "1,1,2"), "names 3 stages, and --stages is 2"),
+        (("--split", "1,1,2", "--stages", "2"), "names 3 stages, and --stages is 2"),
         (("--split", "a,b"), "wants the number of cells of each stage"),
         (("--negatives", "hard"), "hard negatives are drawn from the readout's scores"),
+        (("--phases", "separated"), "take phases mixed"),
         (("--schedule", "greedy"), "serves the schedule simultaneous"),
         (("--epoch", "3"), "has no setting 'epoch'"),
         (("--plan", "--bandwidth", "0"), "bandwidth should be a number above 0"),
@@ -153,6 +155,93 @@ def test_cells_that_hear_later_ones_are_refused(tmp_path: Path) -> None:
     words = ("collab-mnist", *TINY, "--negatives", "wrong", "--gamma", "all", "--epochs", "1")
     done = onward("pipeline", *words, "--out", tmp_path / "run")
     assert "hints from all other cells" in done.complaint
+
+
+TORCHRUN = (
+    *("-m", "torch.distributed.run", "--nnodes", "1", "--max-restarts", "1"),
+    *("--master-addr", "127.0.0.1", "--log-dir"),
+)
+
+
+def torchrun(folder: Path, processes: int, *words: object) -> "subprocess.Popen[str]":
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [*TORCHRUN, str(folder), "--master-port", str(port)]
+    command += ["--nproc-per-node", str(processes), "-m", "onward", "pipeline", *map(str, words)]
+    return subprocess.Popen(
+        [sys.executable, *command],
+        env=environment(TORCH_DISABLE_SHARE_RDZV_TCP_STORE="1", GLOO_SOCKET_IFNAME="lo"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_torchrun_starts_places_as_the_command_does(whole: Path, tmp_path: Path) -> None:
+    running = torchrun(tmp_path / "log", 4, *FF, "--out", tmp_path / "run")
+    told, _ = running.communicate(timeout=150)
+    assert running.returncode == 0, told
+    same(whole, tmp_path / "run")
+
+
+def test_too_few_places_are_named(tmp_path: Path) -> None:
+    running = torchrun(tmp_path / "log", 3, *FF, "--out", tmp_path / "run")
+    told, _ = running.communicate(timeout=150)
+    assert running.returncode != 0
+    assert "are 4 processes, and 3 were started" in told
+
+
+def test_a_rank_without_the_rest_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for rank in ("0", "abc"):
+        monkeypatch.setenv("RANK", rank)
+        done = onward("pipeline", *FF, "--out", tmp_path / "run")
+        assert f"RANK is '{rank}'" in done.complaint
+    assert not (tmp_path / "run").exists()
+
+
+def test_after_ctrl_c_one_process_goes_on_to_the_same_end(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    assert onward("run", *LONG, "--out", one).code == 0
+    command = ["pipeline", *LONG, "--stages", "2", "--out", str(other)]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "onward", *command], env=environment(), stderr=subprocess.DEVNULL
+    )
+    begun(other, 5, running)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(timeout=60) == 130
+    assert record.read(other)["status"] == "interrupted"
+    assert onward("resume", other).code == 0
+    same(one, other)
+
+
+def test_a_place_that_fails_says_why_and_is_not_started_again(tmp_path: Path) -> None:
+    script = (
+        "import os, sys\n"
+        "import onward.blocks\n"
+        "def fail(self, came):\n"
+        "    raise MemoryError('no room here')\n"
+        "if os.environ.get('RANK') == '2':\n"
+        "    onward.blocks.Block.step = fail\n"
+        "from onward.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    file = tmp_path / "failing.py"
+    file.write_text(script)
+    starter = (
+        "import subprocess, sys\n"
+        "real = subprocess.Popen\n"
+        f"other = lambda command, **more: real([command[0], {str(file)!r}, *command[3:]], **more)\n"
+        "subprocess.Popen = other\n"
+        "from onward.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    done = program("pipeline", *FF, "--out", tmp_path / "run", python=("-c", starter))
+    assert done.code == 2, done.err
+    assert "place 2 failed: no room here" in done.err
+    assert "all go on" not in done.err
 
 
 def test_places_that_differ_say_so(tmp_path: Path) -> None:

@@ -64,6 +64,12 @@ def way(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Way:
             f"{called} makes negatives from the readout's own predictions, which are behind the "
             "last block, and nothing comes back from there: train it in one process"
         )
+    own = type(algorithm).streams is not Algorithm.streams
+    if own and (algorithm.originals or algorithm.targets):
+        raise BadInput(
+            f"{called} makes streams of its own with samples or labels beside them, and blocks are "
+            "sent rows: train it in one process"
+        )
     shown = 0 if one_view(algorithm) else algorithm.shows
     if algorithm.hints != "none":
         shown = None

@@ -331,6 +331,8 @@ class Run:
         cost, at, row = self.record["cost"], self.at, self.row
         seconds = cost["train_seconds"] - cost.get("warmup_seconds", 0.0)
         learned = self._trained > 0  # else a readout alone has, and cells were run beforehand
+        if "places" in self.record:  # steps were taken elsewhere, and not counted here
+            return
         if "warmup_seconds" not in cost or not learned or seconds <= 0 or at.flops <= 0:
             return
         shapes = meter.products(row.cells, self.plan.training.batch * row.algorithm.count)

@@ -16,7 +16,7 @@ Train a recipe with its cells in N processes, each with a block of consecutive c
 readout in one more. Only activations pass between them, forward. Weights and record are those of
 `onward run RECIPE`, bit for bit, with as many threads (1 by default, for each process).
 
-  --stages N         blocks of cells (2)
+  --stages N         blocks of cells (2, or as many as --split names)
   --split N,N,...    cells of each block; balanced by measured cost by default
   --restarts N       how often a process that is lost is started again, all going on from the last
                      checkpoint (3)
@@ -46,6 +46,7 @@ def run(given: argparse.Namespace) -> int:
         )
     recipe = recipes.find(name)
     if "-h" in rest or "--help" in rest:
+        print(HELP)
         cli_settings.print_help(recipe, name)
         return 0
     from .. import pipeline
@@ -57,7 +58,7 @@ def run(given: argparse.Namespace) -> int:
     settings, flags = cli_settings.parse(recipe, name, rest)
     machine = Machine(flags.device, flags.precision, flags.threads or 1, flags.fast)
     try:
-        if int(os.environ.get("RANK", "0")) > 0:
+        if _rank() > 0:
             pipeline.serve(recipe, settings, seed=flags.seed, machine=machine, name=name)
             return 0
         if own["plan"]:
@@ -99,12 +100,31 @@ def run(given: argparse.Namespace) -> int:
     except pipeline.LinkLost as error:
         if os.environ.get(pipeline.LOCAL) is None:  # else the driver, which started this, tells
             print(f"onward: a place is lost: {error}", file=sys.stderr)
+        if "RANK" in os.environ:
+            # Threads that wait for places still alive would keep this one from ending in peace.
+            sys.stderr.flush()
+            os._exit(1)
         return 1
+
+
+def _rank() -> int:
+    """Which place this is, where torchrun or a driver has started it; 0 elsewhere."""
+    needed = ["WORLD_SIZE"]
+    needed += [] if "ONWARD_LOCAL_PLACE" in os.environ else ["MASTER_ADDR", "MASTER_PORT"]
+    if "RANK" not in os.environ:
+        return 0
+    numbers = [os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE")]
+    if not all(map(str.isdecimal, numbers)) or any(name not in os.environ for name in needed):
+        raise BadInput(
+            f"RANK is {numbers[0]!r}, which makes this one place of several, and "
+            f"{', '.join(needed)} should say the rest: start places with torchrun, or unset RANK"
+        )
+    return int(numbers[0])
 
 
 def _own(words: list[str]) -> tuple[dict[str, Any], list[str]]:
     """The pipeline's own flags, and the words that are the recipe's."""
-    found: dict[str, Any] = {"stages": 2, "split": None, "restarts": 3, "plan": False}
+    found: dict[str, Any] = {"stages": None, "split": None, "restarts": 3, "plan": False}
     found |= {"bandwidth": 1000.0, "latency": 0.1}
     rest: list[str] = []
     waiting = list(words)
@@ -123,6 +143,8 @@ def _own(words: list[str]) -> tuple[dict[str, Any], list[str]]:
                     raise BadInput(f"{flag} wants a value, and none came: write --{flag} VALUE")
                 value = waiting.pop(0)
             found[flag] = _value(flag, value)
+    if found["stages"] is None:
+        found["stages"] = 2 if found["split"] is None else found["split"].count(",") + 1
     return found, rest
 
 

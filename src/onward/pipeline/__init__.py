@@ -7,6 +7,7 @@ which knows of none of these.
 
 import math
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from ..plan import Machine, Plan
 from ..progress import Progress
 from ..recipes import running
 from ..recipes.recipe import Recipe
-from ..record import Record
+from ..record import Record, read
 from . import forecast, shares
 from .driver import LOCAL, Pipelined, joined
 from .links import QUEUE, Gloo, LinkLost
@@ -60,14 +61,22 @@ def start(
     def place(made: Plan, dataset: Dataset) -> None:
         schedule = getattr(made.schedule, "func", made.schedule)
         if getattr(schedule, "__name__", "") != "simultaneous":
+            if getattr(schedule, "__name__", "") == "separated":
+                raise BadInput(
+                    "a pipeline serves positives and negatives in one update, and here they are "
+                    "separated in time: take phases mixed"
+                )
             raise BadInput(
                 f"a pipeline serves the schedule simultaneous, and this run has "
                 f"{getattr(schedule, '__name__', schedule)}: take regime or schedule simultaneous. "
                 "Cells that learn one after another are trained at several sites by `onward relay`"
             )
+        if not sizes and (stages == 1 or split is not None):
+            sizes.extend(_given(len(made.row.stations), stages, split))
         if not sizes:
+            shares.check(len(made.row.stations), stages)
             costs, reading, *_ = _measured(recipe, settings, dataset, seed, machine)
-            sizes.extend(_sizes(costs, stages, split))
+            sizes.extend(shares.balanced([cost.seconds for cost in costs], stages))
             tell(_shown(costs, reading, sizes))
         pipelined = Pipelined(sizes, {**hello, "data": dataset.describe()}, words)
         made.schedule = pipelined
@@ -79,6 +88,8 @@ def start(
     while True:
         shown = progress() if progress is not None else None
         try:
+            if going_on and read(out)["status"] == "finished":
+                return read(out)
             if going_on:
                 return running.resume(out, data_path=data_path, progress=shown, place=place)
             return running.start(
@@ -96,7 +107,8 @@ def start(
         except LinkLost as error:
             if restarts < 1 or "RANK" in os.environ:
                 raise
-            tell(f"a stage is lost ({error}); all go on from the last checkpoint")
+            why = ", ".join(filter(None, [each.ended() for each in placed])) or str(error)
+            tell(f"a stage is lost ({why}); all go on from the last checkpoint")
             restarts, going_on = restarts - 1, True
         finally:
             for pipelined in placed:
@@ -106,6 +118,7 @@ def start(
 
 def serve(recipe: Recipe, settings: Any, *, seed: int, machine: Machine, name: str) -> None:
     """Be one of the places that a driver counts on: a block of cells, or the readout."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the driver's, which ends the rest
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     link = Gloo(joined(), rank, size)
     try:
@@ -133,7 +146,11 @@ def plan(
     machine.resolve()
     dataset = recipe.data(settings, data.load(settings.dataset, data_path))
     costs, reading, entering, batch = _measured(recipe, settings, dataset, seed, machine)
-    sizes = _sizes(costs, stages, split)
+    shares.check(len(costs), stages)
+    if split is None:
+        sizes = shares.balanced([cost.seconds for cost in costs], stages)
+    else:
+        sizes = _given(len(costs), stages, split)
     batches = math.ceil(len(dataset.train) / batch)
     cores = os.cpu_count() or 1
     return forecast.forecast(costs, reading, entering, sizes, batches, wire, cores, QUEUE)
@@ -154,12 +171,12 @@ def _measured(
         return (*shares.measured(spare.row, x, y, batch), batch)
 
 
-def _sizes(costs: Sequence[shares.Cost], stages: int, split: str | None) -> list[int]:
-    """How many cells each block has, as asked for or as measured."""
-    shares.check(len(costs), stages)
+def _given(cells: int, stages: int, split: str | None) -> list[int]:
+    """How many cells each block has, where that needs no measuring."""
+    shares.check(cells, stages)
     if split is None:
-        return shares.balanced([cost.seconds for cost in costs], stages)
-    sizes = shares.split_of(split, len(costs))
+        return [cells]
+    sizes = shares.split_of(split, cells)
     if len(sizes) != stages:
         raise BadInput(f"--split {split} names {len(sizes)} stages, and --stages is {stages}")
     return sizes

@@ -9,12 +9,13 @@ all others are started anew with it, and the end is the same, bit for bit.
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from torch import Generator, Tensor
-from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
+from torch.distributed import FileStore, PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 
 from ..blocks import Source, way
 from ..errors import BadInput
@@ -26,7 +27,7 @@ from .messages import Message
 from .worker import load, pack
 
 LOCAL = "ONWARD_LOCAL_PLACE"
-"""Set for places that a driver has started itself."""
+"""Set for places that a driver has started itself: a file of this machine, where they meet."""
 
 
 class Places:
@@ -94,6 +95,8 @@ class Places:
         told: list[dict[str, Any]] = []
         for place, stations in self.stations.items():
             came = self.link.receive(place)
+            if came.kind != "state":
+                raise BadInput(str(came.info) if came.kind == "failed" else f"place {place} ended")
             load(came, stations, f"what place {place} sent")
             sums |= came.info["sums"]
             if came.info["first"]:
@@ -107,7 +110,12 @@ class Places:
     def stop(self) -> None:
         """The end."""
         self._tell(Message("stop"))
+        for place in self.stations:
+            if place not in (1, self.reader):
+                self.link.send(place, Message("bye"))
         self.link.flush()
+        for place in self.stations:
+            self.link.receive(place)  # "bye"
 
     def _tell(self, message: Message) -> None:
         self.link.send(1, message)
@@ -128,6 +136,7 @@ class Pipelined:
         self.sizes, self.hello, self.words = list(sizes), hello, list(words)
         self.workers: list[subprocess.Popen[bytes]] = []
         self.link: Link | None = None
+        self.meeting: tempfile.TemporaryDirectory[str] | None = None
 
     def __call__(self, row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
         """Refuses at once what can't be cut; starts places when the first stage is asked for."""
@@ -149,47 +158,72 @@ class Pipelined:
             elsewhere=places,
         )
         places.stop()
+        for worker in self.workers:
+            worker.wait()
         self.close()
 
     def _meet(self, stations: int) -> Link:
         size = 1 + len(self.sizes) + (1 if stations > sum(self.sizes) else 0)
         if "RANK" in os.environ:
+            started = int(os.environ["WORLD_SIZE"])
+            if started != size:
+                raise BadInput(
+                    f"{len(self.sizes)} stages, the driver and the readout, if there is one, are "
+                    f"{size} processes, and {started} were started: take as many"
+                )
             self.link = Gloo(joined(), 0, size)
             return self.link
-        store = TCPStore(*("127.0.0.1", 0, size, True), timeout=MEETING, wait_for_workers=False)
+        self.meeting = tempfile.TemporaryDirectory(prefix="onward-")
+        there = os.path.join(self.meeting.name, "places")
+        # Nobody but this machine is to reach what its own places listen on.
+        near = {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}
+        os.environ.update({k: v for k, v in near.items() if k not in os.environ})
         for rank in range(1, size):
             environment = {
                 **os.environ,
-                **{"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1"},
-                **{"MASTER_PORT": str(store.port), LOCAL: "1"},
+                **{"RANK": str(rank), "WORLD_SIZE": str(size), LOCAL: there},
             }
             command = [sys.executable, "-m", "onward", "pipeline", *self.words]
             # In a session of its own: a Ctrl-C at the terminal is the driver's to handle.
             worker = subprocess.Popen(command, env=environment, start_new_session=True)
             self.workers.append(worker)
-        there = PrefixStore(_prefix("0"), store)
-        self.link = Gloo(there, 0, size, watch=self._watch)
+        store = PrefixStore(_prefix("0"), FileStore(there, size))
+        self.link = Gloo(store, 0, size, watch=self._watch)
         return self.link
 
     def _watch(self) -> None:
-        for place, worker in enumerate(self.workers, 1):
-            if worker.poll() is not None:
-                raise LinkLost(f"place {place} ended with {worker.returncode} before it began")
+        if ended := self.ended():
+            raise LinkLost(ended)
+
+    def ended(self) -> str:
+        """Which of the places started here have ended by themselves, or nothing."""
+        return ", ".join(
+            f"stage {place} ended with {worker.returncode}"
+            if place <= len(self.sizes)
+            else f"the readout's stage ended with {worker.returncode}"
+            for place, worker in enumerate(self.workers, 1)
+            if worker.poll() is not None
+        )
 
     def close(self) -> None:
         """End every place that was started here; at once, if it has more to do."""
-        if self.link is not None:
-            self.link.close()
-            self.link = None
         for worker in self.workers:
-            worker.terminate()
+            worker.terminate()  # its sockets close, and what waits for it here is told
         for worker in self.workers:
             worker.wait()
         self.workers = []
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+        if self.meeting is not None:
+            self.meeting.cleanup()
+            self.meeting = None
 
 
 def joined() -> Store:
     """Where the places that torchrun, or a driver, has started meet.  Raises LinkLost."""
+    if (local := os.environ.get(LOCAL)) is not None:
+        return PrefixStore(_prefix("0"), FileStore(local, int(os.environ["WORLD_SIZE"])))
     try:
         host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])

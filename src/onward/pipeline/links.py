@@ -2,7 +2,7 @@
 
 :class:`Link` is all that the rest knows. :class:`Gloo` goes over torch.distributed, whose network
 is trusted: it neither encrypts nor asks who is there. A message is two sends, its length and its
-bytes; what has been received waits in a queue of at most ``queue`` messages, then the sender waits.
+bytes. At most ``queue`` messages wait at either end of a link, then the sender waits.
 """
 
 import queue as queues
@@ -11,6 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import defaultdict, deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -19,18 +20,21 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed import Store  # type: ignore[attr-defined]
 
+from ..errors import BadInput
 from .messages import Message, decode, encode
 
-PATIENCE = timedelta(hours=2)
-"""How long a place waits for a message: an evaluation of the whole row may lie between two."""
+PATIENCE = timedelta(days=30)
+"""How long a place waits for a message. Whole epochs lie between two; a peer's death is told by
+its closed socket, at once."""
 
-
-MEETING = timedelta(seconds=120)
-"""How long places wait for each other at the start."""
-
+MEETING = timedelta(minutes=30)
+"""How long places wait for each other at the start: the driver reads, or downloads, data first."""
 
 QUEUE = 4
 """Messages that wait at either end of a link, at most."""
+
+LAST = ("stop", "bye", "failed")
+"""Kinds of a message after which no other comes from there."""
 
 
 class LinkLost(Exception):
@@ -89,6 +93,8 @@ class Gloo(Link):
         self.queue = queue
         self._leaving: dict[int, deque[tuple[Any, Any, Tensor, Tensor]]] = defaultdict(deque)
         self._inboxes: dict[int, queues.Queue[Message | Exception]] = {}
+        self._threads: list[threading.Thread] = []
+        self._failed: str | None = None  # what a place said before it ended
 
     def send(self, to: int, message: Message) -> None:
         """Hand over a message; waits while ``queue`` of them have not left."""
@@ -107,13 +113,15 @@ class Gloo(Link):
         """The next message from there. A thread for each source takes them in beforehand."""
         if source not in self._inboxes:
             self._inboxes[source] = queues.Queue(self.queue)
-            threading.Thread(target=self._take_in, args=(source,), daemon=True).start()
+            thread = threading.Thread(target=self._take_in, args=(source,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
         began = time.perf_counter()
         came = self._inboxes[source].get()
         self.waited += time.perf_counter() - began
         if isinstance(came, Exception):
             self._inboxes[source].put(came)  # whoever asks again is told again
-            raise came
+            raise self._told(came)
         return came
 
     def flush(self) -> None:
@@ -123,7 +131,13 @@ class Gloo(Link):
                 self._leave(leaving)
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the group, once every thread has had the last message, or the loss, of its link."""
+        for inbox in self._inboxes.values():
+            with suppress(queues.Empty):
+                while True:  # room for what a thread still holds
+                    inbox.get_nowait()
+        for thread in self._threads:
+            thread.join(timeout=10)
         if dist.is_initialized():
             dist.destroy_process_group()
 
@@ -136,9 +150,15 @@ class Gloo(Link):
                 raw = torch.empty(int(length), dtype=torch.uint8)
                 dist.recv(raw, source)
                 self.received += len(raw)
-                inbox.put(decode(raw))
+                message = decode(raw)
+                if message.kind == "failed":
+                    self._failed = str(message.info)
+                inbox.put(message)
+                if message.kind in LAST:
+                    return
         except Exception as error:  # whatever it is, the one who waits has to know
-            inbox.put(LinkLost(_line(error)))
+            with suppress(queues.Full):
+                inbox.put(LinkLost(_line(error)), timeout=60)
 
     def _leave(self, leaving: "deque[tuple[Any, Any, Tensor, Tensor]]") -> None:
         first, second, *_ = leaving.popleft()
@@ -148,7 +168,14 @@ class Gloo(Link):
         try:
             return what()
         except (RuntimeError, ValueError) as error:
-            raise LinkLost(_line(error)) from error
+            raise self._told(LinkLost(_line(error))) from error
+
+    def _told(self, lost: Exception) -> Exception:
+        """A lost link; or what a place said of itself, where that is why it is lost."""
+        late = time.monotonic() + 1
+        while self._failed is None and time.monotonic() < late:
+            time.sleep(0.05)
+        return lost if self._failed is None else BadInput(self._failed)
 
 
 def _meet(store: Store, signs: list[str], watch: Callable[[], None]) -> None:

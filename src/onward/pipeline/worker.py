@@ -10,7 +10,8 @@ from the recipe's seed or a checkpoint, and go back when it asks for them at the
     batch    along the row      learn from it
     labels   driver -> readout  the labels of a batch, whose answers come from the blocks
     settle   along the row      send weights, optimisers, sums and costs to the driver
-    stop     along the row      the end
+    stop     along the row      the end; each says "bye" to whom it has sent by itself, or
+                                "failed" and why
 """
 
 import dataclasses
@@ -38,7 +39,7 @@ from ..recipes.recipe import Recipe
 from ..row import Row
 from ..stages import Losses
 from ..version import __version__
-from .links import Link
+from .links import Link, LinkLost
 from .messages import Message
 
 DRIVER = 0
@@ -90,9 +91,24 @@ class Worker:
             raise
         self.link.send(DRIVER, Message("ready"))
         load(self.link.receive(DRIVER), self.stations, f"what place {DRIVER} sent")
-        with self.machine.arithmetic(self.device):
-            while self._obey():
-                pass
+        try:
+            with self.machine.arithmetic(self.device):
+                while self._obey():
+                    pass
+        except LinkLost:
+            raise
+        except Exception as error:
+            # It would come again: the driver is told why, and starts nobody anew.
+            line = " ".join(str(error).split())
+            self._end(Message("failed", info=f"place {self.place} failed: {line}"))
+            raise
+        self._end(Message("bye"))
+
+    def _end(self, last: Message) -> None:
+        """The last message to everyone who waits for one."""
+        self.link.send(DRIVER, last)
+        if self.reader_place is not None and self.block is not None and self.block.shows:
+            self.link.send(self.reader_place, last)
         self.link.flush()
 
     def _meet(self, hello: Message, mine: Mapping[str, Any], seed: int) -> None:
@@ -150,7 +166,10 @@ class Worker:
         if self.reader is not None:
             answers: dict[str, Tensor] = {}
             for block in self.blocks:
-                answers.update(self.link.receive(block).tensors)
+                found = self.link.receive(block)
+                if found.kind != "answers":
+                    raise LinkLost(f"place {block} ended before its time")
+                answers.update(found.tensors)
             answers = {name: t.to(self.device) for name, t in answers.items()}
             losses = self._timed(size, partial(self._read, answers, tensors["y"]))
         else:
