@@ -183,19 +183,26 @@ def test_the_lowest_threshold_within_the_loss_is_chosen() -> None:
     threshold, early = choose(exits, scores, y, 0.01)
     assert 0.8 < threshold < 0.85  # the lowest at which the wrong ones stay
     assert early.equal(y)
-    threshold, early = choose(exits, scores, y, 0.13)  # 100 + 2 * 10 of 1,000
+    threshold, early = choose(exits, scores, y, 0.13)  # (10 + 1)^2 of 1,000
     assert threshold == 0
     assert int((early != y).sum()) == 100
-    threshold, _ = choose(exits, scores, y, 0.119)
+    threshold, _ = choose(exits, scores, y, 0.12)
     assert threshold > 0.8
 
 
 def test_nobody_leaves_where_the_surest_are_wrong() -> None:
     scores = torch.stack([torch.tensor([[40.0, 0.0]] * 10), torch.tensor([[0.0, 1.0]] * 10)])
     exits = Exits(forward_forward(), "goodness", temperatures=(1.0, 1.0))
-    threshold, early = choose(exits, scores, torch.ones(10, dtype=torch.long), 0.0)
+    threshold, early = choose(exits, scores, torch.ones(10, dtype=torch.long), 0.2)
     assert threshold == math.inf
     assert early.tolist() == [1] * 10
+
+
+def test_few_samples_show_no_small_loss() -> None:
+    scores = torch.stack([sure_of([0.99] * 300)] * 2)
+    exits = Exits(forward_forward(), "goodness", temperatures=(1.0, 1.0))
+    for lose, found in ((0.0, math.inf), (0.003, math.inf), (0.004, 0.0)):
+        assert choose(exits, scores, torch.zeros(300, dtype=torch.long), lose)[0] == found
 
 
 def test_what_gets_right_by_leaving_is_not_set_against_what_is_lost() -> None:
@@ -203,7 +210,7 @@ def test_what_gets_right_by_leaving_is_not_set_against_what_is_lost() -> None:
     last = torch.tensor([[5.0, 0.0]] * 4 + [[0.0, 5.0]] * 4)
     y = torch.tensor([1, 1, 0, 0, 0, 0, 1, 1])
     exits = Exits(forward_forward(), "goodness", temperatures=(1.0, 1.0))
-    threshold, _ = choose(exits, torch.stack([early, last]), y, 0.0)
+    threshold, _ = choose(exits, torch.stack([early, last]), y, 0.5)
     assert threshold > 0.9  # two would be gained and two lost
 
 

@@ -70,6 +70,7 @@ def test_a_file_answers_as_the_run_does(kind: str, to: str, tmp_path: Path) -> N
         done = export(row, record, to, path, readout)
         session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         assert [one.name for one in session.get_inputs()] == ["x"]
+        assert [one.shape[0] for one in session.get_inputs()] == ["batch"]
 
         def answer(x: Tensor) -> Tensor:
             return torch.from_numpy(session.run(None, {"x": x.numpy()})[0])

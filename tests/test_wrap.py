@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -617,3 +618,18 @@ def test_a_cell_that_restores_nothing_says_so() -> None:
 def test_labels_written_over_the_first_inputs_are_a_choice() -> None:
     row = wrap(LeNet(), SHAPE, ["conv2"], ForwardForward(10, writer=over_first))
     assert not torch.equal(row.neutral(images()), images())
+
+
+def test_an_algorithm_or_cells_that_do_not_fit_are_named() -> None:
+    data = onward.load("digits")
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 12), nn.ReLU(), nn.Linear(12, 10))
+    wrong: Any = "ff"
+    with pytest.raises(BadInput, match="wants an algorithm or its class"):
+        onward.wrap(net, data.shape, ["1"], wrong)
+    deeper = nn.Sequential(
+        *(nn.Flatten(), nn.Linear(64, 12), nn.ReLU(), nn.Linear(12, 9), nn.ReLU()),
+        nn.Linear(9, 10),
+    )
+    row = onward.wrap(deeper, data.shape, ["3"], onward.UnsupervisedForwardForward)
+    with pytest.raises(BadInput, match="reads 9 features"):
+        row.fit(data, epochs=1, read=[0], threads=1)

@@ -14,8 +14,9 @@ samples while the cells stay as they are.
 T_j makes s_j a confidence that means the same at every cell: it is the temperature of the least
 cross-entropy on the validation samples (Guo et al. 2017, arXiv:1706.04599). One threshold then
 serves all cells. It is the lowest at which n, the validation samples that the whole row gets right
-and the early answer wrong, has n + 2 sqrt(n) within the loss that is allowed: two standard errors
-for chance, and none that got right by leaving are set against them.
+and the early answer wrong, has (sqrt(n) + 1)^2 within the loss that is allowed: two standard errors
+for chance and one sample more, so that none lost of a few shows little; and none that got right by
+leaving are set against them.
 
 B = samples, N = all of a split, K = classes, E = exits, F = units of a cell.
 """
@@ -240,6 +241,8 @@ def choose(exits: Exits, scores: Tensor, y: Tensor, lose: float) -> tuple[float,
         for sure, told in reversed(said[:-1]):  # the first one that is sure has the last word
             early = torch.where(sure >= threshold, told, early)
         lost = int(((whole == y) & (early != y)).sum())
-        if lost + 2 * math.sqrt(lost) <= lose * len(y):
+        if (math.sqrt(lost) + 1) ** 2 <= lose * len(y):
+            if not any(bool((sure >= threshold).any()) for sure, _ in said[:-1]):
+                break  # nobody would leave, and exits that nobody takes only cost
             return threshold, early
     return math.inf, whole

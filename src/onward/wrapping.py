@@ -116,6 +116,12 @@ class Wrapped:
         """The readout on the last cell: the model's classifier, if it has one."""
         if self.classifier is None:
             return LinearReadout(widths, classes, read)
+        if sum(widths) != self.classifier.in_features:
+            raise BadInput(
+                f"the model's own classifier reads {self.classifier.in_features} features, and the "
+                f"cells {list(read)} answer {sum(widths)}: leave read out, or wrap with "
+                "classifier=False for a readout on any cells"
+            )
         biased = self.classifier.bias is not None
         made = LinearReadout(widths, classes, read, normalise=unchanged, bias=biased)
         made.linear = self.classifier
@@ -272,6 +278,11 @@ def _built(algorithm: Algorithm | type[Algorithm], head: nn.Linear | None) -> Al
                 f"an algorithm has settings that a model can't tell ({error}): hand in an object "
                 "instead of its class"
             ) from error
+    if not isinstance(algorithm, Algorithm):
+        raise BadInput(
+            "algorithm wants an algorithm or its class, e.g. onward.UnsupervisedForwardForward, "
+            f"and {algorithm!r} is none"
+        )
     if algorithm.sweep is not None:
         raise BadInput(
             f"{type(algorithm).__name__} wants cells that also see the one above, and a wrapped "

@@ -48,9 +48,20 @@ def onnx(prediction: Prediction, x: Tensor) -> tuple[bytes, Answer]:
             traced, dynamo=True, input_names=["x"], output_names=[prediction.output], verbose=False
         )
     assert program is not None
-    content = program.model_proto.SerializeToString()
+    written = program.model_proto
+    _name_batch(written.graph)
+    content = written.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     return content, lambda x: torch.from_numpy(session.run(None, {"x": x.numpy()})[0])
+
+
+def _name_batch(graph: Any) -> None:
+    """The free axis is called by what it is, not by the tracer's own symbol."""
+    symbol = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for axis in value.type.tensor_type.shape.dim:
+            if axis.dim_param == symbol:
+                axis.dim_param = "batch"
 
 
 def pt2(prediction: Prediction, x: Tensor) -> tuple[bytes, Answer]:
