@@ -71,7 +71,7 @@ def begun(folder: Path, steps: int, process: "subprocess.Popen[bytes]") -> None:
         time.sleep(0.01)
 
 
-LONG = (*FF, "--epochs", "60", "--evaluate_every", "60", "--checkpoint_every", "5")
+LONG = (*FF, "--epochs", "40", "--evaluate_every", "40", "--checkpoint_every", "5")
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find processes")
@@ -88,7 +88,7 @@ def test_a_process_killed_again_and_again_changes_nothing(tmp_path: Path) -> Non
     )
     rng = random.Random(0)
     for kill in range(3):
-        begun(other, steps // 60 * (5 + 15 * kill), running)
+        begun(other, steps // 40 * (5 + 10 * kill), running)
         os.kill(rng.choice(children(running.pid)), signal.SIGKILL)
     _, err = running.communicate(timeout=200)
     assert running.returncode == 0, err.decode()
