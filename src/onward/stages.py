@@ -68,6 +68,7 @@ class Stage:
     memory: Mapping[str, Tensor] = field(default_factory=dict)
     """What ``step`` changes in place and looks at again. A checkpoint keeps it."""
     elsewhere: Elsewhere | None = None
+    """Where ``step`` has its work done, if not in this process."""
 
 
 Schedule = Callable[[Row, Tensor, Tensor, Generator], Iterator[Stage]]

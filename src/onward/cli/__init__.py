@@ -137,6 +137,22 @@ VERBS = (
 )
 
 
+FILES = {
+    **{"pipeline": "pipelines", "generate": "generating", "table": "tables", "bench": "bench"},
+    **{"export": "exporting", "exits": "exiting", "sweep": "sweeping"},
+}
+"""Verbs with a file of their own, whose function is called run; the others are in verbs.py."""
+
+
+def _doing(verb: str) -> Callable[[argparse.Namespace], int]:
+    """What a verb does. Nothing else is imported."""
+    from importlib import import_module
+
+    if verb in FILES:
+        return import_module(f".{FILES[verb]}", __name__).run  # type: ignore[no-any-return]
+    return getattr(import_module(".verbs", __name__), verb)  # type: ignore[no-any-return]
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0, 2 for bad input, 130 after Ctrl-C.
 
@@ -147,11 +163,9 @@ def main(words: Sequence[str] | None = None) -> int:
     named.asked.clear()
     try:
         given = _given(sys.argv[1:] if words is None else list(words))
-        from . import verbs
-
         if "" not in sys.path:  # module:attribute finds what lies in the current folder
             sys.path.insert(0, "")
-        code = int(getattr(verbs, given.verb)(given))
+        code = int(_doing(given.verb)(given))
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:

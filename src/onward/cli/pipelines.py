@@ -58,7 +58,7 @@ def run(given: argparse.Namespace) -> int:
     settings, flags = cli_settings.parse(recipe, name, rest)
     machine = Machine(flags.device, flags.precision, flags.threads or 1, flags.fast)
     try:
-        if _rank() > 0:
+        if pipeline.rank() > 0:
             pipeline.serve(recipe, settings, seed=flags.seed, machine=machine, name=name)
             return 0
         if own["plan"]:
@@ -105,21 +105,6 @@ def run(given: argparse.Namespace) -> int:
             sys.stderr.flush()
             os._exit(1)
         return 1
-
-
-def _rank() -> int:
-    """Which place this is, where torchrun or a driver has started it; 0 elsewhere."""
-    needed = ["WORLD_SIZE"]
-    needed += [] if "ONWARD_LOCAL_PLACE" in os.environ else ["MASTER_ADDR", "MASTER_PORT"]
-    if "RANK" not in os.environ:
-        return 0
-    numbers = [os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE")]
-    if not all(map(str.isdecimal, numbers)) or any(name not in os.environ for name in needed):
-        raise BadInput(
-            f"RANK is {numbers[0]!r}, which makes this one place of several, and "
-            f"{', '.join(needed)} should say the rest: start places with torchrun, or unset RANK"
-        )
-    return int(numbers[0])
 
 
 def _own(words: list[str]) -> tuple[dict[str, Any], list[str]]:

@@ -293,13 +293,6 @@ def predict(given: argparse.Namespace) -> int:
     return 0
 
 
-def generate(given: argparse.Namespace) -> int:
-    """Text that a trained row goes on with."""
-    from . import generating
-
-    return generating.run(given)
-
-
 def report(given: argparse.Namespace) -> int:
     """The page of the first run, the others beside it."""
     print(_write_report(given.folders[0], given.folders[1:]))
@@ -357,48 +350,6 @@ def data(given: argparse.Namespace) -> int:
     else:
         print(sets.verify(given.name, given.data))
     return 0
-
-
-def pipeline(given: argparse.Namespace) -> int:
-    """A recipe whose cells are in processes of their own; or one of these processes."""
-    from . import pipelines
-
-    return pipelines.run(given)
-
-
-def table(given: argparse.Namespace) -> int:
-    """A paper's table: the runs that are missing, then its page."""
-    from . import tables
-
-    return tables.run(given)
-
-
-def bench(given: argparse.Namespace) -> int:
-    """Cost beside backprop: the runs that are missing, then the page."""
-    from . import bench as benches
-
-    return benches.run(given)
-
-
-def export(given: argparse.Namespace) -> int:
-    """A run's prediction for other programs."""
-    from . import exporting
-
-    return exporting.run(given)
-
-
-def exits(given: argparse.Namespace) -> int:
-    """What leaving early saves."""
-    from . import exiting
-
-    return exiting.run(given)
-
-
-def sweep(given: argparse.Namespace) -> int:
-    """A recipe over a grid: the runs that are missing, then the table."""
-    from . import sweeping
-
-    return sweeping.run(given)
 
 
 def _write_report(folder: Path, beside: list[Path] | None = None) -> Path:

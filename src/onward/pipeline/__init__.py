@@ -22,11 +22,11 @@ from ..recipes import running
 from ..recipes.recipe import Recipe
 from ..record import Record, read
 from . import forecast, shares
-from .driver import LOCAL, Pipelined, joined
+from .driver import LOCAL, Pipelined, joined, rank
 from .links import QUEUE, Gloo, LinkLost
 from .worker import Worker, about
 
-__all__ = ["LOCAL", "LinkLost", "plan", "serve", "start"]
+__all__ = ["LOCAL", "LinkLost", "plan", "rank", "serve", "start"]
 
 
 def start(
@@ -119,10 +119,10 @@ def start(
 def serve(recipe: Recipe, settings: Any, *, seed: int, machine: Machine, name: str) -> None:
     """Be one of the places that a driver counts on: a block of cells, or the readout."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the driver's, which ends the rest
-    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    link = Gloo(joined(), rank, size)
+    place = rank()
+    link = Gloo(joined(), place, int(os.environ["WORLD_SIZE"]))
     try:
-        worker = Worker(link, rank, recipe, settings, machine)
+        worker = Worker(link, place, recipe, settings, machine)
         worker.serve(about(name, settings, seed, machine), seed)
     finally:
         link.close()

@@ -220,18 +220,30 @@ class Pipelined:
             self.meeting = None
 
 
+def rank() -> int:
+    """Which place this is, where torchrun or a driver has started it; 0 elsewhere.
+
+    Raises BadInput where the environment says so by half.
+    """
+    if "RANK" not in os.environ:
+        return 0
+    needed = ["WORLD_SIZE"] + ([] if LOCAL in os.environ else ["MASTER_ADDR", "MASTER_PORT"])
+    numbers = [os.environ.get(name, "0") for name in ("RANK", "WORLD_SIZE", "MASTER_PORT")]
+    if not all(map(str.isdecimal, numbers)) or any(name not in os.environ for name in needed):
+        raise BadInput(
+            f"RANK is {numbers[0]!r}, which makes this one place of several, and "
+            f"{', '.join(needed)} should say the rest: start places with torchrun, or unset RANK"
+        )
+    return int(numbers[0])
+
+
 def joined() -> Store:
     """Where the places that torchrun, or a driver, has started meet.  Raises LinkLost."""
+    mine, size = rank(), int(os.environ["WORLD_SIZE"])
     if (local := os.environ.get(LOCAL)) is not None:
-        return PrefixStore(_prefix("0"), FileStore(local, int(os.environ["WORLD_SIZE"])))
-    try:
-        host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    except (KeyError, ValueError) as error:
-        raise BadInput(
-            f"RANK is set, and {error} is not: start places with torchrun, or leave RANK out"
-        ) from error
-    held = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" or rank > 0
+        return PrefixStore(_prefix("0"), FileStore(local, size))
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    held = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" or mine > 0
     try:
         store = TCPStore(host, port, size, not held, timeout=MEETING, wait_for_workers=False)
     except (RuntimeError, ValueError) as error:
