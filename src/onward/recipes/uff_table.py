@@ -17,6 +17,12 @@ from .unsupervised import UnsupervisedSettings
 DATA = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}
 CELLS = ("ae", "dae", "cae", "gan")
 
+FORWARD_FORWARD: dict[str, dict[str, float]] = {"cifar10": {"lr": 0.0001, "label_value": 10.0}}
+"""What Forward-Forward has of its own on a data set, chosen on its validation split (docs/log.md).
+
+At ff-mnist's learning rate its cells die on colour images.
+"""
+
 
 def _rows(data: str) -> list[Row]:
     """The rows of one data set."""
@@ -36,6 +42,7 @@ def _rows(data: str) -> list[Row]:
         Row(f"uff-gan-{data}-pure", f"uff-gan-{data}", {"reconstruction": 0.0}),
     ]
     same = {
+        **FORWARD_FORWARD.get(data, {}),
         "dataset": DATA[data],
         "negatives": "wrong",
         "epochs": UnsupervisedSettings.epochs,
