@@ -36,5 +36,5 @@ results: $(STAMP)  ## RESULTS.md and the tables' pages from the committed record
 
 $(STAMP): pyproject.toml
 	$(PY) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install -q $(PIPFLAGS) -e '.[test,docs,export,tensorboard]'
+	$(VENV)/bin/python -m pip install -q $(PIPFLAGS) -e '.[test,docs,export,tensorboard,federated]'
 	touch $@

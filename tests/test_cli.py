@@ -29,6 +29,7 @@ FLAGS = {
     "run": "words",
     "relay": "words",
     "pipeline": "words",
+    "federate": "words",
     "resume": "folder --data --threads",
     "eval": "folder --data",
     "predict": "folder input --format --readout --out",

@@ -77,7 +77,10 @@ INSIDE: dict[str, dict[str, tuple[type, ...]]] = {
     ),
 }
 OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
-    "": {"measure": _TEXT, "text": _OBJECT, "places": _LIST},
+    "": {
+        **{"measure": _TEXT, "text": _OBJECT, "places": _LIST},
+        **{"federation": _OBJECT, "rounds": _LIST},
+    },
     "data": {"target": _TEXT, "symbols": _TEXT},
     "machine": {"note": _TEXT},
 }
@@ -175,6 +178,11 @@ def without_times(record: Record) -> Record:
     """What must be equal in two runs of the same settings: everything but when and how long."""
     apart = ("started", "ended", "cost", "command", "places")
     kept = {k: v for k, v in record.items() if k not in apart}
+    if "rounds" in record:
+        timed = ("seconds", "wall_seconds")
+        kept["rounds"] = [
+            {k: v for k, v in each.items() if k not in timed} for each in record["rounds"]
+        ]
     kept["curves"] = {k: v for k, v in record["curves"].items() if k != "seconds"}
     steady = ("data_passes", "flops", "bytes_between_stations")
     kept["cost"] = {k: record["cost"][k] for k in steady}

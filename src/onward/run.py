@@ -153,7 +153,8 @@ class Run:
             raise KeyboardInterrupt
         self._stop = True
 
-    def _stages(self) -> Iterator[Stage]:
+    def stages(self) -> Iterator[Stage]:
+        """What the schedule has the row do, one after another."""
         schedule = self.plan.schedule
         if self.out is not None and getattr(schedule, "func", schedule) in (greedy, frozen):
             # Frozen outputs go where the run lives: disk that it may fill.
@@ -161,7 +162,7 @@ class Run:
         return schedule(self.row, self.seen, self.y, self.rng)
 
     def _train_stages(self, resident: int) -> None:
-        stages = self._stages()
+        stages = self.stages()
         for number in itertools.count():
             # What a schedule computes between two stages (outputs of frozen cells) is work too.
             stage, flops = counted(lambda: next(stages, None))
@@ -194,14 +195,15 @@ class Run:
             for station in stage.stations:
                 for optimizer in station.optimizers.values():
                     set_rate(optimizer, rate)
-            self._train_epoch(stage, rate)
+            self.train_epoch(stage, rate)
             at.epoch += 1
             last = at.epoch == training.epochs
             self._end_epoch(stage, rate, last)
             if last or at.epoch % training.checkpoint_every == 0:
                 self._save()
 
-    def _train_epoch(self, stage: Stage, rate: float) -> None:
+    def train_epoch(self, stage: Stage, rate: float) -> None:
+        """One epoch of a stage, from wherever it stands; sums and seconds go to the position."""
         at, size = self.at, self.plan.training.batch
         order = generator(self.record["seed"], "order", stage.order, at.epoch)
         permutation = torch.randperm(len(self.x), generator=order).to(self.device)
@@ -277,8 +279,12 @@ class Run:
         cost["energy_joules"] = _sum(self._joules_before, self.energy.joules)
         self.at.sums = {name: float(total) for name, total in sums.items()}
         if settled is not None:
-            self.at.sums, self.record["places"] = settled.sums, settled.places
-            self.at.flops_a_sample = self.at.flops_a_sample or settled.flops
+            self.at.sums = settled.sums
+            self.at.flops_a_sample = settled.flops or self.at.flops_a_sample
+            if settled.places:
+                self.record["places"] = settled.places
+            if settled.rounds:
+                self.record["rounds"] = [*self.record.get("rounds", ()), *settled.rounds]
 
     def _interrupt(self, stage: Stage) -> None:
         self.record["status"] = "interrupted"
@@ -331,7 +337,7 @@ class Run:
         cost, at, row = self.record["cost"], self.at, self.row
         seconds = cost["train_seconds"] - cost.get("warmup_seconds", 0.0)
         learned = self._trained > 0  # else a readout alone has, and cells were run beforehand
-        if "places" in self.record:  # steps were taken elsewhere, and not counted here
+        if self.record.keys() & {"places", "rounds"}:  # steps were taken elsewhere
             return
         if "warmup_seconds" not in cost or not learned or seconds <= 0 or at.flops <= 0:
             return

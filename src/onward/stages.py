@@ -26,13 +26,14 @@ Losses = dict[str, Tensor]
 class Settled:
     """What comes back of an epoch whose steps are taken elsewhere.
 
-    ``sums`` are each station's losses so far; ``flops`` a sample's, of all places; ``places`` what
-    each of them did, for the record.
+    ``sums`` are each station's losses so far; ``flops`` a sample's, of all places. For the record:
+    ``places`` are what each of them has done so far, ``rounds`` what has been done since last told.
     """
 
     sums: dict[str, float]
     flops: float
-    places: list[dict[str, Any]]
+    places: list[dict[str, Any]] = field(default_factory=list)
+    rounds: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Elsewhere(Protocol):

@@ -84,6 +84,12 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
         add_help=False,
     )
     pipeline.add_argument("words", nargs=argparse.REMAINDER)
+    federate = verbs.add_parser(
+        "federate",
+        help="train a recipe's cells across data owners, whose samples stay where they are",
+        add_help=False,
+    )
+    federate.add_argument("words", nargs=argparse.REMAINDER)
     resume = verb("resume", "go on with an interrupted run; it will equal one never interrupted")
     resume.add_argument("folder", metavar="DIR", type=Path)
     resume.add_argument("--data", metavar="PATH", help="where the run's data lie now")
@@ -132,14 +138,25 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
 
 
 VERBS = (
-    *("ls", "show", "run", "relay", "pipeline", "resume", "eval", "predict", "generate"),
+    *(
+        "ls",
+        "show",
+        "run",
+        "relay",
+        "pipeline",
+        "federate",
+        "resume",
+        "eval",
+        "predict",
+        "generate",
+    ),
     *("report", "check", "data", "table", "bench", "export", "exits", "sweep"),
 )
 
 
 FILES = {
     **{"pipeline": "pipelines", "generate": "generating", "table": "tables", "bench": "bench"},
-    **{"export": "exporting", "exits": "exiting", "sweep": "sweeping"},
+    **{"federate": "federating", "export": "exporting", "exits": "exiting", "sweep": "sweeping"},
 }
 """Verbs with a file of their own, whose function is called run; the others are in verbs.py."""
 
@@ -206,7 +223,12 @@ def _given(words: list[str]) -> argparse.Namespace:
     """What the command line asks for. Raises BadInput for a name there is not."""
     if words and not words[0].startswith("-") and words[0] not in VERBS:
         raise BadInput(f"there is no verb {words[0]!r}: {nearest(words[0], VERBS)}")
-    if words[:1] in (["run"], ["relay"], ["pipeline"]):  # their flags are the recipe's
+    if words[:1] in (
+        ["run"],
+        ["relay"],
+        ["pipeline"],
+        ["federate"],
+    ):  # their flags are the recipe's
         return argparse.Namespace(verb=words[0], words=words[1:])
     top, verbs = parser()
     given, extra = top.parse_known_args(words)

@@ -181,12 +181,14 @@ def resume(given: argparse.Namespace) -> int:
 
     def train() -> None:
         if read(folder)["status"] != "finished" or not running.waiting(folder):
-            running.resume(
-                folder,
-                data_path=given.data,
-                threads=given.threads,
-                progress=progress_for(sys.stderr),
-            )
+            more: dict[str, Any] = {"data_path": given.data, "threads": given.threads}
+            more["progress"] = progress_for(sys.stderr)
+            if "federation" in read(folder):
+                from .. import federated
+
+                federated.resume(folder, **more)
+            else:
+                running.resume(folder, **more)
 
     return see_through(train, folder, given.data, given.threads)
 

@@ -44,6 +44,7 @@ __all__ = [
     "download",
     "is_text",
     "load",
+    "load_part",
     "verify",
 ]
 
@@ -159,6 +160,27 @@ def verify(name: str, path: str | Path | None = None) -> str:
         f"{len(data.test):,} test of shape {' x '.join(map(str, data.shape))}, {what}; "
         f"{where}; {checked}; fingerprint {data.fingerprint()[:12]}{note}"
     )
+
+
+def load_part(path: str | Path, like: Dataset) -> Split:
+    """The training samples, all of them, of an .npz that is one owner's part of a data set.
+
+    Wanted keys: x_train and y_train, as :func:`load` has them; labels may be missing, and others
+    than those of the data set that it is to be ``like`` are refused. Raises `BadInput`.
+    """
+    place = Path(path)
+    if not place.is_file():
+        raise BadInput(f"there is no file {place}; wanted an .npz file written by numpy.savez")
+    x, y = formats.read_npz(place, ("train",))["train"]
+    kind = "numbers" if y.dtype.kind == "f" else "classes"
+    if tuple(x.shape[1:]) != like.shape or kind != like.target:
+        raise BadInput(
+            f"{place} has samples of shape {list(x.shape[1:])} and {kind}, where "
+            f"{list(like.shape)} and {like.target} are wanted, as in {like.name}"
+        )
+    if kind == "classes":
+        formats.check_labels(y, like.classes, f"{place}: y_train")
+    return _split(x, y)
 
 
 def _source(name: str) -> str:

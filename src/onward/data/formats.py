@@ -11,7 +11,7 @@ import math
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
@@ -113,14 +113,17 @@ def check_gaps(labels: NDArray[Any], classes: int, source: str) -> None:
         )
 
 
-def read_npz(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[Any]]]:
+def read_npz(
+    path: Path, splits: Sequence[str] = ("train", "test")
+) -> dict[str, tuple[NDArray[np.float32], NDArray[Any]]]:
     """The splits of an .npz file: `train`, `test` and, if the file has it, `validation`.
 
     Wanted keys: x_train, y_train, x_test, y_test, and perhaps x_validation with y_validation.
     x is floats, kept as they are, or uint8, divided by 255; [N, D] and [N, C, H, W] stay,
     [N, H, W] becomes [N, 1, H, W], and [N, H, W, C] with C in 1, 3, 4 becomes [N, C, H, W]
     (where the axis after N could be channels too, it is taken for them). y is [N]: integers are
-    classes, floats are numbers to predict, and come out as int64 and float32.
+    classes, floats are numbers to predict, and come out as int64 and float32. `splits` are those
+    that a file must have.
 
     Raises `BadInput` for a file that is no zip, a missing key, pickled objects, no samples,
     other ranks or types, missing values (NaN), infinity, negative labels, and splits that do not
@@ -130,9 +133,8 @@ def read_npz(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[Any]]]:
         raise BadInput(f"{path} is not an .npz file (no zip archive); write it with numpy.savez")
     with _broken_means(path), zipfile.ZipFile(path) as archive:
         keys = sorted(name.removesuffix(".npy") for name in archive.namelist())
-        splits = ["train", "test"]
-        if {"x_validation", "y_validation"} & set(keys):
-            splits.append("validation")
+        if "test" in splits and {"x_validation", "y_validation"} & set(keys):
+            splits = [*splits, "validation"]
         wanted = [f"{part}_{split}" for split in splits for part in ("x", "y")]
         if missing := [key for key in wanted if key not in keys]:
             raise BadInput(

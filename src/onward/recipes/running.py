@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import torch
@@ -55,12 +55,16 @@ def start(
     name: str | None = None,
     beside: Sequence[str] = (),
     place: Place | None = None,
+    verb: str = "run",
+    flags: Sequence[str] = (),
+    about: Mapping[str, Any] = MappingProxyType({}),
 ) -> Record:
     """Run a recipe from the beginning into the folder ``out``. Returns its record.
 
     ``name`` is how it was asked for, where that is not its own name (``module:attribute``);
     ``beside`` are runs, as :func:`companions` names them, that :func:`train_beside` is to make
-    later: the folder remembers them. ``place`` puts the plan's stations where they are to learn.
+    later: the folder remembers them. ``place`` puts the plan's stations where they are to learn;
+    ``verb`` and ``flags`` are of the command that does so, and ``about`` is for the record.
     Raises BadInput before the folder is touched where settings, data or machine can't be used.
     """
     name = name or recipe.name
@@ -76,7 +80,8 @@ def start(
         place(plan, dataset)
     # A file of one's own is its own name; which named set it replaced does not matter.
     named = {"dataset": recipe.defaults.dataset} if own_file else {}
-    words = [command(recipe, name, dataclasses.replace(settings, **named), seed, machine)]
+    words = [command(recipe, name, dataclasses.replace(settings, **named), seed, machine, verb)]
+    words += [shlex.join(flags)] if flags else []
     words += [shlex.join(["--data", Path(str(data_path)).name])] if own_file else []
     words += ["--twin"] if TWIN in beside else []
     record = train.new_record(
@@ -90,6 +95,7 @@ def start(
         source=recipe.source,
         command=" ".join(words),
     )
+    record.update(about)
     run = Run(plan, dataset, machine, record, out, progress)
     train.claim_folder(out, resume=False)
     # Beside the record, not in it: a record may be published, a path of this machine not.
@@ -130,6 +136,8 @@ def resume(
             f"{folder} holds a run that diverged, and it would again: start another with a smaller "
             "learning rate (its last good checkpoint can be evaluated)"
         )
+    if "federation" in record and place is None:
+        raise BadInput(f"{folder} holds a federation: onward.federated.resume goes on with it")
     recipe, settings = recipe_of(record, folder)
     machine = machine_of(record, threads)
     dataset = same_data(folder, record, data_path)
@@ -250,9 +258,11 @@ def open_run(folder: Path, *, device: str = "auto", threads: int | None = None) 
     return Opened(record, plan, recipe, place)
 
 
-def command(recipe: Recipe, name: str, settings: Any, seed: int, machine: Machine) -> str:
+def command(
+    recipe: Recipe, name: str, settings: Any, seed: int, machine: Machine, verb: str = "run"
+) -> str:
     """The command line that repeats a run: what differs from the recipe's own settings."""
-    words = ["onward", "run", name]
+    words = ["onward", verb, name]
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         if value != getattr(recipe.defaults, field.name):
@@ -374,7 +384,8 @@ def _begun_again(record: Record, plan: Plan, dataset: Dataset, machine: Machine)
     fixed = {key: record[key] for key in keys}
     threads = f"--threads {machine.threads}"
     fixed["command"] = re.sub(r"--threads \d+", threads, record["command"], count=1)
-    return train.new_record(plan, dataset, machine, record["seed"], record["settings"], **fixed)
+    new = train.new_record(plan, dataset, machine, record["seed"], record["settings"], **fixed)
+    return new | {key: record[key] for key in ("federation",) if key in record}
 
 
 def blank(record: Mapping[str, Any]) -> Dataset:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..files import write_atomically
 from ..record import read
-from . import added, characters, differences, places, restored, sections
+from . import added, characters, differences, federation, places, restored, sections
 from . import quantities as q
 from .records import Record, companions, mapping, name_of
 from .style import STYLE
@@ -47,6 +47,7 @@ def render(run: Path, beside: Sequence[Path] = ()) -> str:
         ("fields", "Receptive fields", sections.fields(run, record)),
         ("cost", "Cost", sections.cost(runs)),
         ("places", "Places", places.section(record)),
+        ("federation", "Federation", federation.section(record)),
         ("settings", "Settings", sections.settings(record)),
         ("machine", "Machine and versions", sections.machine(record)),
         ("command", "To repeat this run", sections.command(record)),

@@ -1,0 +1,269 @@
+"""A data owner's turn: some epochs of one stage, on samples that stay where they are.
+
+A client keeps nothing between turns but the cells that are frozen: weights come with a turn and go
+with its answer, optimisers are new each time, and what is random is drawn from the run's seed, the
+client's number and the round. So a client that is killed and comes back costs its turn alone.
+"""
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Generator, Tensor
+
+from ..data import Dataset, Split, load_part
+from ..errors import BadInput
+from ..flops import counted
+from ..local import Station
+from ..optimizers import set_rate
+from ..plan import Machine, Plan
+from ..recipes.recipe import Recipe
+from ..row import Row
+from ..run import Run
+from ..schedules import Schedule, frozen, simultaneous
+from ..seeds import generator
+from ..stages import Losses, Stage
+
+Weights = dict[str, dict[str, Tensor]]
+"""Station -> name in its state_dict -> tensor."""
+
+SERVER = -1
+"""The server as a client of its own, where it has samples."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a client is asked to do: epochs ``first`` to ``last`` of ``epochs``, of one stage.
+
+    ``recipe``, ``settings`` and ``seed`` are the run's; ``round`` counts over all stages;
+    ``frozen`` are the stations that have learned before; ``proximal`` is FedProx's mu; ``data`` is
+    what a client's samples must be like.
+    """
+
+    recipe: str
+    settings: dict[str, Any]
+    seed: int
+    stage: int
+    round: int
+    first: int
+    last: int
+    epochs: int
+    frozen: Sequence[str] = ()
+    head: str = "along"
+    proximal: float = 0.0
+    data: dict[str, Any] = field(default_factory=dict)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    fast: Literal["auto", "off"] = "auto"
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A client's answer: the weights of the stations that learned, of so many samples.
+
+    ``losses`` are each station's mean over the turn's steps, ``flops`` all its products'.
+    """
+
+    weights: Weights
+    samples: int
+    losses: dict[str, float]
+    flops: float
+    seconds: float
+
+
+def schedule_of(schedule: Schedule, head: str) -> Schedule:
+    """The recipe's own schedule; or the same with the readout last, on frozen cells."""
+    if head == "along":
+        return schedule
+    if getattr(schedule, "func", schedule) is not simultaneous:
+        name = getattr(getattr(schedule, "func", schedule), "__name__", "another")
+        raise BadInput(
+            f"head={head} is of the schedule simultaneous, and the schedule is {name}, which has "
+            "its own place for the readout: leave it out"
+        )
+    return _head_last
+
+
+def _head_last(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
+    """All cells together, without labels unless they need them; then the readout, on all of them.
+
+    Settings are refused at once, as by every schedule.
+    """
+    cells = simultaneous(dataclasses.replace(row, readout=None), x, y, rng)
+    head = frozen(row, x, y, rng, order=len(row.stations))
+
+    def both() -> Iterator[Stage]:
+        yield from cells
+        for stage in head:
+            yield dataclasses.replace(stage, trained=len(row.stations))
+
+    return both()
+
+
+@dataclass(frozen=True)
+class Local:
+    """A client: its number, its samples (``data.train`` alone is looked at), and its machine."""
+
+    recipe: Recipe
+    client: int
+    data: Dataset
+    machine: Machine
+
+    def about(self, turn: Turn) -> dict[str, Any]:
+        """What has to be alike at all clients and the server, and its number."""
+        return {"client": self.client, **alike(prepared(self.recipe, turn, self.data), self.data)}
+
+    def learn(self, turn: Turn, came: Weights) -> Learned:
+        """Take a turn (:func:`learn`)."""
+        return learn(self.recipe, turn, self.client, self.data, came, self.machine)
+
+
+def load_samples(turn: Turn, path: Path) -> Dataset:
+    """A client's own samples, of the kind that a turn wants.  Raises BadInput for others."""
+    from ..recipes.running import blank
+
+    like = blank({"data": turn.data})
+    return dataclasses.replace(like, train=load_part(path, like))
+
+
+def alike(plan: Plan, data: Dataset) -> dict[str, Any]:
+    """What a federation's places must agree on: samples of one kind, and the cells as drawn."""
+    digest = hashlib.sha256()
+    for name, found in weights(tuple(plan.row.everyone)).items():
+        for key, tensor in sorted(found.items()):
+            digest.update(f"{name}/{key} {list(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(tensor.contiguous().numpy().tobytes())
+    shape = list(data.shape)
+    return {"shape": shape, "classes": data.classes, "drawn": digest.hexdigest()}
+
+
+def learn(
+    recipe: Recipe, turn: Turn, client: int, data: Dataset, came: Weights, machine: Machine
+) -> Learned:
+    """Take a turn with the weights that ``came``; only ``data.train`` is looked at.
+
+    The first turn of client 0 is, bit for bit, what a run would do on these data in its first
+    epochs. Raises BadInput for weights of another row, and where training diverges.
+    """
+    machine = dataclasses.replace(machine, precision=turn.precision, fast=turn.fast)
+    if lacking := [name for name in turn.frozen if name not in came]:
+        raise BadInput(f"it lacks {', '.join(lacking)}, frozen by now: they are sent with its next")
+    plan = prepared(recipe, turn, data)
+    data = _in_batches(data, plan)
+    load(came, plan.row)
+    own = turn.seed if client == 0 else turn.seed + ((client + 1) << 32)
+    run = Run(plan, data, machine, {"seed": own, "cost": {"warmup_seconds": 0.0, **_NO_COST}})
+    # A round of its own draws, so that no client has to remember where it stood.
+    rounds = (turn.round,) if turn.round else ()
+    run.rng = generator(own, "negatives", *rounds, device=run.device)
+    seconds, flops, sums = 0.0, 0.0, dict[str, float]()
+    stages = run.stages()  # what a step reads (stored latents) is there as long as this
+    with machine.arithmetic(run.device):
+        stage, before = _reach(stages, turn.stage)
+        if turn.proximal:
+            stage = dataclasses.replace(stage, step=_pulled(stage, turn.proximal))
+        for run.at.epoch in range(turn.first, turn.last):
+            rate = plan.training.rate(run.at.epoch + 1, turn.epochs)
+            for optimizer in [o for s in stage.stations for o in s.optimizers.values()]:
+                set_rate(optimizer, rate)
+            run.train_epoch(stage, rate)
+            for name, total in run.at.sums.items():
+                sums[name] = sums.get(name, 0.0) + total
+            seconds, flops = seconds + run.at.seconds, flops + len(data.train) * _flops(run)
+            run.at.batch, run.at.sums, run.at.seconds = 0, {}, 0.0
+    steps = math.ceil(len(data.train) / plan.training.batch) * (turn.last - turn.first)
+    losses = {name: total / steps for name, total in sums.items()}
+    return Learned(weights(stage.stations), len(data.train), losses, before + flops, seconds)
+
+
+def prepared(recipe: Recipe, turn: Turn, data: Dataset) -> Plan:
+    """The recipe's plan for a client's data."""
+    from ..recipes.running import settings_of
+
+    settings = settings_of(recipe, turn.settings, "the server's turn")
+    plan = recipe.build(settings, data, turn.seed)
+    training = dataclasses.replace(
+        plan.training, epochs=turn.epochs, batch=min(plan.training.batch, len(data.train))
+    )
+    return dataclasses.replace(
+        plan, schedule=schedule_of(plan.schedule, turn.head), training=training
+    )
+
+
+def _in_batches(data: Dataset, plan: Plan) -> Dataset:
+    """The data without a last batch that is too small for the algorithm, where there is one."""
+    left = len(data.train) % plan.training.batch
+    if not 0 < left < plan.row.algorithm.fewest:
+        return data
+    train = Split(data.train.x[:-left], data.train.y[:-left])
+    return dataclasses.replace(data, train=train)
+
+
+def weights(stations: "tuple[Station, ...]") -> Weights:
+    """Copies of all that stations have learned, and of their buffers."""
+    return {
+        s.name: {k: v.detach().cpu().clone() for k, v in s.cell.state_dict().items()}
+        for s in stations
+    }
+
+
+def load(came: Weights, row: Row) -> None:
+    """Put weights into stations. Raises BadInput, by name, for those of another row."""
+    there = {station.name: station for station in row.everyone}
+    for name, tensors in came.items():
+        if name not in there:
+            raise BadInput(f"weights came for {name}, and this row has {', '.join(there)}")
+        cell = there[name].cell
+        refuse_unlike(name, cell.state_dict(), tensors)
+        cell.load_state_dict(tensors)
+
+
+def refuse_unlike(name: str, own: Mapping[str, Tensor], came: Mapping[str, Tensor]) -> None:
+    """Raise BadInput, by name, where a station's tensors are not of the names and shapes wanted."""
+    for key in sorted(own.keys() | came.keys()):
+        shape = list(came[key].shape) if key in came else "nothing"
+        wanted = list(own[key].shape) if key in own else "nothing"
+        if shape != wanted or (key in own and own[key].dtype != came[key].dtype):
+            raise BadInput(f"{name} has {key} {wanted}, and what came has {shape}: another row's")
+
+
+def _reach(stages: Iterator[Stage], wanted: int) -> tuple[Stage, float]:
+    """The stage, and the products it cost to get there: frozen cells are run on all samples."""
+    before, stage = 0.0, None
+    for _ in range(wanted + 1):
+        stage, flops = counted(lambda: next(stages, None))
+        before += flops
+        if stage is None:
+            raise BadInput(f"the server asks for stage {wanted}, and this row has fewer")
+    assert stage is not None
+    return stage, before
+
+
+def _pulled(stage: Stage, mu: float) -> Any:
+    """A stage's step with FedProx's pull: w <- w - lr mu (w - w0), decoupled as weight decay is.
+
+    Departs from the paper (Li et al. 2020, section 3.2), whose pull is a term of the loss, and so
+    goes through momentum and Adam's scaling.
+    """
+    groups = [g for s in stage.stations for o in s.optimizers.values() for g in o.param_groups]
+    anchors = [[p.detach().clone() for p in group["params"]] for group in groups]
+
+    def step(index: Tensor) -> Losses:
+        losses = stage.step(index)
+        with torch.no_grad():
+            for group, anchor in zip(groups, anchors, strict=True):
+                torch._foreach_lerp_(group["params"], anchor, min(1.0, group["lr"] * mu))
+        return losses
+
+    return step
+
+
+def _flops(run: Run) -> float:
+    return run.at.flops_a_sample or 0.0
+
+
+_NO_COST = {"energy_joules": None, "flops": 0, "data_passes": 0}

@@ -1,0 +1,231 @@
+"""The server: a schedule whose every step is a round of turns, at clients.
+
+To the run's own loop a round is an epoch of one batch, taken elsewhere: it measures, saves, resumes
+and stops as it would in one process. Only the stations that learn in a stage travel in its rounds;
+those that are frozen were sent to each client once.
+"""
+
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from ..data import Dataset
+from ..errors import BadInput
+from ..plan import Machine
+from ..recipes.recipe import Recipe
+from ..row import Row
+from ..schedules import Schedule
+from ..seeds import generator
+from ..stages import Losses, Settled, Stage
+from . import flower, partitions
+from .accepted import refusals
+from .members import Members
+from .owner import SERVER, Turn, Weights, learn, load, schedule_of, weights
+from .terms import Federation
+
+PATIENCE = 3
+"""Rounds in a row without one answer that counts, after which a run is given up."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What all rounds have in common. ``turn`` is the first, ``each`` a round's epochs."""
+
+    recipe: Recipe
+    turn: Turn
+    each: int
+    terms: Federation
+    machine: Machine
+    own: Dataset | None = None  # the server's own samples
+    rehearsed: bool = False  # clients of this process: noise is drawn from the seed, too
+
+
+class Federated:
+    """A schedule's stages, each learned in rounds at clients."""
+
+    def __init__(self, inner: Schedule, task: Task, members: Members):
+        self.inner = schedule_of(inner, task.turn.head)
+        name = getattr(getattr(inner, "func", inner), "__name__", "schedule")
+        self.__name__ = str(name)
+        self.task, self.members = task, members
+
+    def __call__(self, row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
+        """Refuses at once what the schedule refuses."""
+        # Its stages are asked of two samples: here nobody learns from them.
+        return self._stages(row, self.inner(row, x[:2], y[:2], generator(0, "unused")))
+
+    def _stages(self, row: Row, few: Iterator[Stage]) -> Iterator[Stage]:
+        frozen: list[str] = []
+        before = 0
+        for number, stage in enumerate(few):
+            rounds = Rounds(self.task, self.members, row, stage, number, before, tuple(frozen))
+            yield dataclasses.replace(
+                stage,
+                step=rounds.step,
+                passes=stage.passes * self.task.each * self.task.terms.sampled,
+                rows_handed_on=0,
+                bytes_before=0,
+                memory=rounds.memory,
+                elsewhere=rounds,
+            )
+            before += self.task.turn.epochs // self.task.each
+            frozen += [station.name for station in stage.stations]
+
+
+class Rounds:
+    """One stage's rounds."""
+
+    def __init__(
+        self,
+        task: Task,
+        members: Members,
+        row: Row,
+        stage: Stage,
+        number: int,
+        before: int,
+        frozen: tuple[str, ...],
+    ):
+        self.task, self.members, self.row, self.stage = task, members, row, stage
+        self.number, self.before = number, before  # of the stage; rounds before it
+        self.frozen = frozen
+        clients = max(1, round(task.terms.sampled * task.terms.clients))
+        self.strategy = flower.strategy(task.terms, clients)
+        self.memory: dict[str, Tensor] = {"round": torch.zeros(1, dtype=torch.int64)}
+        if task.terms.server != "fedavg":
+            self.memory |= _moments(task.terms, weights(stage.stations))
+        self.sums: dict[str, float] = {}
+        self.flops = 0.0
+        self.told: list[dict[str, Any]] = []
+        self.empty = 0
+
+    def begin(self, rate: float, sums: Mapping[str, float]) -> None:
+        """A round begins."""
+        self.sums = dict(sums)
+
+    def step(self, index: Tensor) -> Losses:
+        """One round; ``index`` is that of all samples, and nothing here looks at them."""
+        done = int(self.memory["round"])
+        first = done * self.task.each
+        turn = dataclasses.replace(
+            self.task.turn,
+            stage=self.number,
+            round=self.before + done,
+            first=first,
+            last=first + self.task.each,
+            frozen=self.frozen,
+        )
+        began = time.perf_counter()
+        told: dict[str, Any] = {"stage": self.stage.name, "round": turn.round + 1}
+        if self.task.terms.head == "server" and self._reads():
+            told |= self._at_home(turn)
+        else:
+            told |= self._at_clients(turn, done)
+        self.told.append({**told, "wall_seconds": round(time.perf_counter() - began, 3)})
+        self.flops /= len(index)
+        self.memory["round"] += 1
+        return {}
+
+    def settle(self) -> Settled:
+        """The round's losses and costs."""
+        told, self.told = self.told, []
+        return Settled(self.sums, self.flops, [], told)
+
+    def _reads(self) -> bool:
+        return self.row.readout is not None and self.stage.stations == (self.row.readout,)
+
+    def _at_home(self, turn: Turn) -> dict[str, Any]:
+        """The server's own turn, on its own samples."""
+        task, row = self.task, self.row
+        assert task.own is not None
+        came = weights(tuple(row.everyone))
+        found = learn(task.recipe, turn, SERVER, task.own, came, task.machine)
+        load(found.weights, row)
+        self.sums, self.flops = found.losses, found.flops
+        return _columns({SERVER: {"samples": found.samples, "seconds": found.seconds}}, {})
+
+    def _at_clients(self, turn: Turn, done: int) -> dict[str, Any]:
+        sent = weights(self.stage.stations)
+        chosen = self.members.chosen(turn.round)
+        flower.remind(self.strategy, self.memory)
+        asked = self.members.ask(self.strategy, done + 1, turn, sent, self._still(), chosen)
+        refused = {**asked.refused, **refusals(sent, asked.answers)}
+        good = [asked.replies[client] for client in asked.answers if client not in refused]
+        told = {
+            client: {
+                "bytes_down": asked.down[client],
+                "bytes_up": asked.up.get(client, 0),
+                **asked.told.get(client, {}),
+            }
+            for client in chosen
+        }
+        if good:
+            self.empty = 0
+            self._take(good, done + 1, turn.round)
+            counted = {c: t for c, t in told.items() if c not in refused}
+            self.flops = sum(float(t["flops"]) for t in counted.values())
+        else:
+            self._nothing(refused)
+        return _columns(told, refused)
+
+    def _take(self, replies: list[Any], round_: int, seed: int) -> None:
+        """Flower's mean, or step, of the answers; the row has it from now on."""
+        if self.task.rehearsed and self.task.terms.dp_noise:
+            noise = partitions.random(self.task.turn.seed, f"noise/{seed}")
+            np.random.seed(int(noise.integers(2**32)))  # what Flower draws its noise from
+        found, metrics = self.strategy.aggregate_train(round_, replies)
+        assert found is not None
+        new = flower.tensors(found)
+        for station in self.stage.stations:
+            own = station.cell.state_dict()
+            load({station.name: {k: _like(new[station.name][k], own[k]) for k in own}}, self.row)
+        for key, value in flower.remembered(self.strategy).items():
+            self.memory[key].copy_(value)
+        self.sums = {
+            key.removeprefix("loss/"): float(value)  # type: ignore[arg-type]
+            for key, value in (metrics or {}).items()
+            if key.startswith("loss/")
+        }
+
+    def _nothing(self, refused: Mapping[int, str]) -> None:
+        self.empty += 1
+        if self.empty >= PATIENCE:
+            client, why = next(iter(refused.items()), (None, "no client is there"))
+            who = "" if client is None else f"client {client}: "
+            raise BadInput(
+                f"{PATIENCE} rounds in a row brought no answer that counts ({who}{why}). What was "
+                "learned before is in the last checkpoint: mend that, and go on with "
+                "`onward resume`"
+            )
+
+    def _still(self) -> Weights:
+        """The stations that are frozen by now."""
+        return weights(tuple(s for s in self.row.everyone if s.name in self.frozen))
+
+
+def _columns(told: Mapping[int, Mapping[str, Any]], refused: Mapping[int, str]) -> dict[str, Any]:
+    """A round's clients as columns, for the record."""
+    found: dict[str, Any] = {"clients": list(told)}
+    for key in ("samples", "bytes_down", "bytes_up", "seconds"):
+        values = [each.get(key, 0) for each in told.values()]
+        found[key] = [round(value, 3) for value in values]
+    return {**found, "refused": {str(client): why for client, why in refused.items()}}
+
+
+def _moments(terms: Federation, sent: Weights) -> dict[str, Tensor]:
+    """Zeros, of the shapes that a server optimiser's moments will have."""
+    flat = {f"{s}/{k}": tensor for s, found in sent.items() for k, tensor in found.items()}
+    zeros = {key: torch.zeros_like(tensor, dtype=torch.float32) for key, tensor in flat.items()}
+    if terms.server == "fedavgm":
+        return {f"momentum/{i}": zero for i, zero in enumerate(zeros.values())}
+    return {f"{part}/{key}": zero.clone() for part in ("m_t", "v_t") for key, zero in zeros.items()}
+
+
+def _like(new: Tensor, own: Tensor) -> Tensor:
+    """A mean as the tensor it takes the place of: counts are whole."""
+    whole = not own.is_floating_point()
+    return (new.round() if whole else new).to(own.dtype).reshape(own.shape)
