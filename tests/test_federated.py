@@ -318,7 +318,10 @@ def test_a_file_for_each_client(tmp_path: Path) -> None:
     assert only["samples"][0] < only["samples"][1] <= 70
     cut = {name: v[..., :3] if v.ndim > 1 else v for name, v in {**own, **empty}.items()}
     np.savez(files / "2.npz", **cut)  # type: ignore[arg-type]
-    assert "2.npz has samples [" in onward("federate", *words, "--out", tmp_path / "no").complaint
+    assert (
+        "2.npz has samples of shape"
+        in onward("federate", *words, "--out", tmp_path / "no").complaint
+    )
 
 
 # --- Failures --------------------------------------------------------------------------------
