@@ -31,6 +31,7 @@ results: $(STAMP)  ## RESULTS.md and the tables' pages from the committed record
 	$(VENV)/bin/onward table goodness --write
 	$(VENV)/bin/onward table phases --write
 	$(VENV)/bin/onward table hinton --write
+	$(VENV)/bin/onward table federation --write
 	$(VENV)/bin/onward table blackbox --write
 	$(VENV)/bin/onward table cost --write
 

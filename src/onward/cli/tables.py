@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def add_flags(verb: argparse.ArgumentParser) -> None:
     """The verb's words."""
     told = (
-        "uff, collaboration, theta, goodness, phases, blackbox, cost, or anyone's module:attribute"
+        "uff, collaboration, theta, goodness, phases, blackbox, hinton, federation, cost, or "
+        "anyone's module:attribute"
     )
     verb.add_argument("name", metavar="NAME", help=told)
     add_shared(verb)

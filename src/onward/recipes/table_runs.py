@@ -1,8 +1,9 @@
 """The runs of a table: which are done, which wait, and training those in processes of their own.
 
-Each run is ``onward run RECIPE`` in a folder OUT/ROW/seed-N, as anyone could start it; its finished
-record is copied to RESULTS/ROW/seed-N.json. Nothing else remembers anything: what is done is what
-lies there, so the same command, given again after any end, goes on where the last one stopped.
+Each run is ``onward run RECIPE``, or ``onward federate``, in a folder OUT/ROW/seed-N, as anyone
+could start it; its finished record is copied to RESULTS/ROW/seed-N.json. Nothing else remembers
+anything: what is done is what lies there, so the same command, given again after any end, goes on
+where the last one stopped.
 """
 
 import dataclasses
@@ -108,6 +109,8 @@ def _looked_at(job: Job) -> Job:
 def _judged(job: Job, record: Record, place: Path, finished: State) -> Job:
     state, why = finished, ""
     differ = departures(record, job.settings)
+    own = record.get("federation", {})
+    differ |= {k: (own.get(k), v) for k, v in job.row.terms.items() if own.get(k) != v}
     if (record["recipe"], record["seed"]) != (job.row.recipe, job.seed):
         state, why = "refused", f"{place} holds {record['recipe']}, seed {record['seed']}"
     elif differ:
@@ -126,7 +129,8 @@ def words(job: Job, how: How) -> list[str]:
     if job.state == "interrupted":
         return ["resume", str(job.folder), *data]
     recipe = find_recipe(job.row.recipe)
-    told = ["run", job.row.recipe]
+    told = ["federate" if job.row.terms else "run", job.row.recipe]
+    told += [word for name, value in job.row.terms.items() for word in (f"--{name}", str(value))]
     told += ["--alone"] if recipe.controls else []
     for setting in dataclasses.fields(job.settings):
         value = getattr(job.settings, setting.name)

@@ -28,6 +28,7 @@ MODULES = {
     "blackbox": "blackbox_table",
     "phases": "phases_table",
     "hinton": "hinton_table",
+    "federation": "federation_table",
     "cost": "cost",
 }
 """Table -> the file it is in."""
@@ -38,11 +39,15 @@ Records = Mapping[str, Sequence[Record]]
 
 @dataclass(frozen=True)
 class Row:
-    """One row: the folder of its records under results/, a recipe, and what it changes of it."""
+    """One row: the folder of its records under results/, a recipe, and what it changes of it.
+
+    With ``terms`` it is federated, on these and otherwise the usual ones.
+    """
 
     name: str
     recipe: str
     changes: Mapping[str, Any] = field(default_factory=dict)
+    terms: Mapping[str, Any] = field(default_factory=dict)
 
     def settings(self, more: Mapping[str, Any] | None = None) -> Any:
         """The row's settings; of ``more``, those that its recipe has, win."""
