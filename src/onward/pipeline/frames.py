@@ -12,8 +12,9 @@ read and written by one thread alone.
     HELLO    JSON: who it takes itself for       WELCOME  number of the last message it has,
     DATA     number of a message, its bytes               and its session
     BEAT     nothing to say, and still there     ACK      it has this one and all before
-    END      all has been acknowledged           BEAT     still there
-    GONE     this place ends (1: to come again)  LATER    not in this attempt of the run: ask again
+    END      all has been acknowledged                    as it has this frame
+    GONE     this place ends (1: to come again)  BEAT     still there
+                                                 LATER    not in this attempt of the run: ask again
                                                  REFUSED  and why
 """
 

@@ -105,8 +105,8 @@ class OverGloo(Meeting):
         """Of torchrun as many processes; else a new file to meet in."""
         if not self.invites and self.size != size:
             raise BadInput(
-                f"{size} processes are wanted, one for each stage, the driver and the readout, if "
-                f"there is one, and {self.size} were started: take as many"
+                f"the stages, the driver and the readout, if there is one, are {size} processes, "
+                f"and {self.size} were started: take as many"
             )
         self.size = size
         if self.invites:
@@ -253,9 +253,11 @@ class OverTls(Meeting):
             family, *_, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
             return socket.create_server(where[:2], family=family, backlog=64)
         except OSError as error:
+            # Of the bare number: the library's own text repeats the address.
+            why = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or error
             raise BadInput(
                 f"{self.names[self.place]} can't listen at {host}:{port} "
-                f"({error.strerror or error}): end who is there, or name an address of this host "
+                f"({why}): end who is there, or name an address of this host "
                 "with --listen HOST:PORT"
             ) from error
 

@@ -165,27 +165,29 @@ class Outgoing(threading.Thread):
         link, tls = self.link, line.tls
         tls.setblocking(False)
         leaving: Leaving | None = None
+        ending = False
+        volume = 0
         with link.changed:
             sent = self.count - len(self.window)  # number of the last message on this connection
-        volume = 0
         while True:
             for kind, number in line.arrived():
                 self.heard = time.monotonic()
                 if kind == ACK:
                     self._acknowledged(number)
-            if link.closing and link.closing < time.monotonic() - 1:
-                return  # a message that does not get through is not waited for
-            if leaving is None:
-                if (last := self._last_word()) is not None:
-                    tls.settimeout(1)
-                    line.write(*last)
-                    self.over = last[0] == END
-                    return
-                if volume > RENEWED:
-                    return
+                    self.over = ending
+            if self.over or (link.closing and link.closing < time.monotonic() - 1):
+                return  # what does not get through now is not waited for
+            if leaving is None and not ending:
                 with link.changed:
                     waiting = next((w for w in self.window if w[0] > sent), None)
-                if waiting is not None:
+                    ending = (self.last and not self.window) or self.to in link.left
+                if ending:
+                    leaving = Leaving(END)
+                elif link.closing:
+                    leaving, ending = Leaving(GONE, int(link.again)), True
+                elif volume > RENEWED:
+                    return
+                elif waiting is not None:
                     sent, raw = waiting
                     leaving = Leaving(DATA, sent, raw.numpy().data)
                     volume += len(raw)
@@ -201,9 +203,3 @@ class Outgoing(threading.Thread):
                     self.bell.recv(4096)
             if (silent := time.monotonic() - self.heard) > link.silence:
                 raise TimeoutError(f"no word for {silent:.0f} s")
-
-    def _last_word(self) -> tuple[bytes, int] | None:
-        with self.link.changed:
-            if (self.last and not self.window) or self.to in self.link.left:
-                return END, 0
-            return (GONE, int(self.link.again)) if self.link.closing else None

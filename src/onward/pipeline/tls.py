@@ -120,7 +120,7 @@ class Tls(Link):
             self._outgoing[to] = Outgoing(self, to)
             self._outgoing[to].start()
         there = self._outgoing[to]
-        self._wait(lambda: len(there.window) < self.queue or there.over)
+        self._wait(lambda: self._broken is None and (len(there.window) < self.queue or there.over))
         with self.changed:
             there.count += 1
             there.window.append((there.count, raw))
@@ -304,6 +304,7 @@ class Tls(Link):
             elif kind == BEAT:
                 line.write(BEAT)
             elif kind in (END, GONE):
+                line.write(ACK, there.last)
                 with self.changed:
                     there.over = True
                     self.changed.notify_all()
