@@ -1,6 +1,7 @@
 """Links over a network that is not trusted: whoever has no certificate is out, nothing is lost."""
 
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -273,10 +274,9 @@ class Raw:
         self.line = frames.Line(identity.client.wrap_socket(raw), 10.0)
 
     def hello(self, **more: Any) -> tuple[bytes, int, str]:
-        import json
-
         told = {"protocol": 1, "onward": "?", "attempt": "a", "session": "s", "to": "stage-1"}
-        self.line.write(frames.HELLO, 0, json.dumps({**told, **more}).encode())
+        about = {**told, "places": len(NAMES), **more}
+        self.line.write(frames.HELLO, 0, json.dumps(about).encode())
         kind, number, body = self.line.read()
         return kind, number, bytes(body.tolist()).decode()
 
@@ -329,6 +329,8 @@ def test_what_is_no_message_is_refused(ends: Ends) -> None:
     ("name", "more", "kind", "says"),
     [
         ("driver", {"to": "stage-2"}, frames.REFUSED, "this is stage-1, not stage-2"),
+        ("driver", {"places": 5}, frames.REFUSED, "5 places there and 4 here"),
+        ("driver", {"to": []}, frames.REFUSED, "this is stage-1, not []"),
         ("driver", {"protocol": 9}, frames.REFUSED, "install the same one"),
         ("stage-1", {}, frames.REFUSED, "stage-1 has no link to stage-1"),
         ("stage-2", {}, frames.LATER, ""),  # nobody but the driver begins

@@ -65,6 +65,9 @@ class Outgoing(threading.Thread):
             self.link.give_up(error)
         except Exception as error:  # whatever it is, the one who waits has to know
             self.link.give_up(LinkLost(in_line(error)))
+        finally:
+            self.bell.close()
+            self._ring.close()
 
     def _run(self) -> None:
         link, pause = self.link, 0.05
@@ -119,7 +122,8 @@ class Outgoing(threading.Thread):
             if (found := name_of(tls.getpeercert())) != self.name_there:
                 raise self._stranger(f"shows the certificate of {found or 'nobody'}")
             hello = {"protocol": PROTOCOL, "onward": __version__}
-            hello |= {"attempt": link.attempt, "session": link.session, "to": self.name_there}
+            hello |= {"attempt": link.attempt, "session": link.session}
+            hello |= {"to": self.name_there, "places": len(link.names)}
             try:
                 line.write(HELLO, 0, json.dumps(hello).encode())
                 self._answered(*line.read())

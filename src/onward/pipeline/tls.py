@@ -174,7 +174,7 @@ class Tls(Link):
                 self._broken = error
             self.changed.notify_all()
 
-    def _left(self, place: int, again: int) -> LinkLost:
+    def _gone(self, place: int, again: int) -> LinkLost:
         """What it means that a place says it ends."""
         if place == DRIVER and not again:
             return Ended("the driver has ended the run")
@@ -233,7 +233,7 @@ class Tls(Link):
         with Line(tls, self.beat, self.longest) as line:
             try:
                 source, there = self._met(line)
-            except (OSError, ValueError, KeyError, TypeError) as error:  # of TLS, ours, of JSON
+            except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
                 self._say_refused(address, error)
                 if isinstance(error, BadInput):
                     with contextlib.suppress(OSError):
@@ -273,6 +273,11 @@ class Tls(Link):
             raise BadInput(f"{name or 'nobody'} has no link to {self.names[self.place]}")
         if hello["to"] != self.names[self.place]:
             raise BadInput(f"this is {self.names[self.place]}, not {hello['to']}")
+        if hello["places"] != len(self.names):
+            raise BadInput(
+                f"the run has {hello['places']} places there and {len(self.names)} here: start "
+                "every place with the same --stages"
+            )
         source = self.names.index(name)
         with self.changed:
             there = self._incoming[source]
@@ -309,7 +314,7 @@ class Tls(Link):
                     there.over = True
                     self.changed.notify_all()
                 if kind == GONE and source not in self.finished:
-                    raise self._left(source, number)
+                    raise self._gone(source, number)
                 return
 
     def _take(self, line: Line, source: int, there: Incoming, raw: Tensor) -> None:
