@@ -254,7 +254,8 @@ class OverTls(Meeting):
             return socket.create_server(where[:2], family=family, backlog=64)
         except OSError as error:
             # Of the bare number: the library's own text repeats the address.
-            why = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or error
+            number = error.errno or 0
+            why = os.strerror(number) if number > 0 else error.strerror or error
             raise BadInput(
                 f"{self.names[self.place]} can't listen at {host}:{port} "
                 f"({why}): end who is there, or name an address of this host "
