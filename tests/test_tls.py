@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ from onward import BadInput, checkpoint, record
 from onward.pipeline import LinkLost, certificates, frames
 from onward.pipeline.messages import Message, encode
 from onward.pipeline.tls import Ended, Tls
+from onward.pipeline.worker import Worker, about
+from onward.plan import Machine
+from onward.recipes import find
 
 pytest.importorskip("cryptography", reason="the extra tls is not installed")
 
@@ -244,6 +248,30 @@ def test_what_a_place_says_of_its_failure_is_what_others_are_told(ends: Ends) ->
     other.flush()
     with pytest.raises(BadInput, match="no room here"):
         one.receive(1)
+
+
+def test_a_place_of_another_run_says_what_differs_and_goes(ends: Ends) -> None:
+    one, other = ends.link(0), ends.link(1)
+    settings, machine = find("ff-digits").defaults, Machine("cpu")
+    mine = about("ff-digits", settings, 0, machine)
+    theirs = about("ff-digits", replace(settings, lr=0.5), 0, machine)
+    refused: list[BadInput] = []
+
+    def work() -> None:
+        worker = Worker(other, 1, find("ff-digits"), settings, machine)
+        with pytest.raises(BadInput, match="this place's differ: lr") as found:
+            worker.serve(mine, 0)
+        refused.append(found.value)
+        other.close()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    one.send(1, Message("hello", info={"about": theirs}))
+    one.flush()
+    came = one.receive(1)
+    thread.join(20)
+    assert not thread.is_alive(), "it is told that it has been heard, and waits no longer"
+    assert (came.kind, came.info) == ("refused", str(refused[0]))
 
 
 def test_another_process_of_the_same_name_is_a_loss(ends: Ends) -> None:
@@ -681,17 +709,3 @@ def test_a_network_that_cuts_delays_and_stops_changes_no_bit(
     assert "a stage is lost (stage-1 was started anew)" in found["driver"][1]
     assert sum(proxy.cuts for proxy in proxies) > 10
     same(whole, out)
-
-
-def test_a_place_of_another_run_is_told_what_differs(papers: Path, tmp_path: Path) -> None:
-    three = ("driver", "stage-1", "readout")
-    here = {n: f"127.0.0.1:{port}" for n, port in zip(three, free(3), strict=True)}
-    with Places(tmp_path, [*SHORT, "--stages", "1"], papers, here) as places:
-        places.start("driver", "readout")
-        places.words = [*places.words, "--lr", "0.5"]
-        places.start("stage-1")
-        found = places.ended()
-    assert found["stage-1"][0] == found["driver"][0] == 2
-    assert "onward: the driver's run and this place's differ: lr" in found["stage-1"][1]
-    assert "onward: place 1 refused: the driver's run" in found["driver"][1]
-    assert found["readout"] == (1, "onward: a place is lost: the driver has ended the run\n")
