@@ -38,6 +38,13 @@ needs the data: docs/pipeline.md. That is for a network that is trusted. For any
   --patience SECONDS of silence after which a place is lost (60)
 """
 
+OWN: dict[str, Any] = {
+    **{"stages": None, "split": None, "restarts": 3, "plan": False},
+    **{"bandwidth": 1000.0, "latency": 0.1, "link": "gloo", "certificates": None},
+    **{"places": None, "as": None, "listen": None, "patience": 60.0},
+}
+"""The pipeline's own flags, with their defaults; all others are the recipe's."""
+
 CERTIFICATES = """\
 usage: onward pipeline certificates DIR [--stages N] [--days N]
 
@@ -182,10 +189,7 @@ def _certificates(words: list[str]) -> int:
 
 def _own(words: list[str]) -> tuple[dict[str, Any], list[str]]:
     """The pipeline's own flags, and the words that are the recipe's."""
-    flags: dict[str, Any] = {"stages": None, "split": None, "restarts": 3, "plan": False}
-    flags |= {"bandwidth": 1000.0, "latency": 0.1, "link": "gloo", "certificates": None}
-    flags |= {"places": None, "as": None, "listen": None, "patience": 60.0}
-    found, rest = _flags(words, flags)
+    found, rest = _flags(words, OWN)
     if found["stages"] is None:
         found["stages"] = 2 if found["split"] is None else found["split"].count(",") + 1
     return found, rest
