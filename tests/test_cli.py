@@ -19,7 +19,7 @@ from command import TINY, environment, onward, program, same, save_npz
 from PIL import Image
 
 from onward import data, record
-from onward.cli import VERBS, parser
+from onward.cli import VERBS, parser, pipelines
 from onward.cli.settings import describe, parse, run_parser
 from onward.recipes import NAMES, find
 
@@ -44,6 +44,11 @@ FLAGS = {
     "export": "folder --to --readout --out",
     "exits": "folder --lose --data",
     "sweep": "recipe --grid --seeds --jobs --threads --device --data --out --dry",
+}
+PIPELINE_FLAGS: dict[str, Any] = {
+    **{"stages": None, "split": None, "restarts": 3, "plan": False},
+    **{"bandwidth": 1000.0, "latency": 0.1, "link": "gloo", "certificates": None},
+    **{"places": None, "as": None, "listen": None, "patience": 60.0},
 }
 RUN_FLAGS = "config print_config data out seed device precision threads fast"
 
@@ -372,6 +377,13 @@ def test_verbs_and_flags_are_frozen() -> None:
         found[name] = " ".join(w[-1] for w in words if w[-1] != "--help")
     assert found == FLAGS
     assert tuple(found) == VERBS
+
+
+def test_flags_of_a_pipeline_are_frozen_and_told() -> None:
+    assert pipelines.OWN == PIPELINE_FLAGS
+    assert all(f"--{flag} " in pipelines.HELP for flag in PIPELINE_FLAGS)
+    names = {row[0] for name in NAMES for row in describe(find(name).defaults)}
+    assert not names & pipelines.OWN.keys(), "a recipe's setting would never be reached"
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -54,6 +54,18 @@ def write_through(path: Path, content: bytes) -> None:
         os.fsync(handle.fileno())
 
 
+def write_new(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """A file that wasn't there, with these rights from its first moment on. Raises BadInput."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError as error:
+        raise BadInput(f"{path} is there already, and is not overwritten: move it away") from error
+    except OSError as error:
+        raise BadInput(f"{path} could not be written: {error.strerror or error}") from error
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+
+
 def sync_folder(folder: Path) -> None:
     """A folder's list of names, on the disk before this returns. Raises OSError."""
     handle = os.open(folder, os.O_RDONLY)

@@ -26,7 +26,34 @@ readout in one more. Only activations pass between them, forward. Weights and re
 Settings and all other flags are those of `onward run RECIPE`; `onward resume DIR` goes on with an
 interrupted run in one process. On several hosts the same command is started on each by torchrun,
 one process for each stage, one for the readout and, as rank 0, one for the driver, which alone
-needs the data: docs/pipeline.md.
+needs the data: docs/pipeline.md. That is for a network that is trusted. For any other:
+
+  --link tls         encrypted, and each place known by a certificate (gloo)
+  --certificates DIR ca.crt, NAME.crt and NAME.key of this place (all places, where the driver
+                     starts them); `onward pipeline certificates --help` makes them
+  --places FILE      YAML, the same everywhere: a line NAME: HOST:PORT for driver, stage-1, ...,
+                     readout; the command is then started once for each place, with
+  --as NAME          which of them this is
+  --listen HOST:PORT where this place listens, if its own host calls that address otherwise
+  --patience SECONDS of silence after which a place is lost (60)
+"""
+
+OWN: dict[str, Any] = {
+    **{"stages": None, "split": None, "restarts": 3, "plan": False},
+    **{"bandwidth": 1000.0, "latency": 0.1, "link": "gloo", "certificates": None},
+    **{"places": None, "as": None, "listen": None, "patience": 60.0},
+}
+"""The pipeline's own flags, with their defaults; all others are the recipe's."""
+
+CERTIFICATES = """\
+usage: onward pipeline certificates DIR [--stages N] [--days N]
+
+Make a certification authority and a certificate for each place of a pipeline: driver, stage-1, ...,
+stage-N, readout. Each host needs ca.crt, and NAME.crt and NAME.key of the places that it runs; no
+host needs ca.key, with which more are signed. Files that are there stay as they are.
+
+  --stages N         blocks of cells (2)
+  --days N           how long certificates are valid (365)
 """
 
 
@@ -40,6 +67,8 @@ def run(given: argparse.Namespace) -> int:
         print(HELP, end="")
         return 0
     name, *rest = words
+    if name == "certificates":
+        return _certificates(rest)
     if name.startswith("-"):
         raise BadInput(
             f"`onward pipeline` wants a recipe first, and got {name}: onward pipeline RECIPE ..."
@@ -57,9 +86,19 @@ def run(given: argparse.Namespace) -> int:
     own, rest = _own(rest)
     settings, flags = cli_settings.parse(recipe, name, rest)
     machine = Machine(flags.device, flags.precision, flags.threads or 1, flags.fast)
+    out = Path(flags.out or Path("runs", recipe.name, f"seed-{flags.seed}"))
+    meeting = pipeline.meet(_network(own), own["stages"])
     try:
-        if pipeline.rank() > 0:
-            pipeline.serve(recipe, settings, seed=flags.seed, machine=machine, name=name)
+        if meeting.place > 0:
+            pipeline.serve(
+                recipe,
+                settings,
+                seed=flags.seed,
+                machine=machine,
+                name=name,
+                meeting=meeting,
+                restarts=own["restarts"],
+            )
             return 0
         if own["plan"]:
             wire = pipeline.forecast.Wire(1e6 * own["bandwidth"], 1e-3 * own["latency"])
@@ -75,7 +114,6 @@ def run(given: argparse.Namespace) -> int:
             )
             print("\n".join(pipeline.forecast.told(found)))
             return 0
-        out = Path(flags.out or Path("runs", recipe.name, f"seed-{flags.seed}"))
 
         def train() -> None:
             pipeline.start(
@@ -88,6 +126,7 @@ def run(given: argparse.Namespace) -> int:
                 machine=machine,
                 out=out,
                 words=words,
+                meeting=meeting,
                 data_path=flags.data,
                 progress=lambda: progress_for(sys.stderr),
                 name=name,
@@ -99,20 +138,66 @@ def run(given: argparse.Namespace) -> int:
         return see_through(train, out)
     except pipeline.LinkLost as error:
         if os.environ.get(pipeline.LOCAL) is None:  # else the driver, which started this, tells
-            print(f"onward: a place is lost: {error}", file=sys.stderr)
+            on = meeting.by_hand and meeting.place == 0 and (out / "record.json").exists()
+            then = f"; go on in one process with: onward resume {out}" if on else ""
+            print(f"onward: a place is lost: {error}{then}", file=sys.stderr)
         if "RANK" in os.environ:
             # Threads that wait for places still alive would keep this one from ending in peace.
             sys.stderr.flush()
             os._exit(1)
         return 1
+    finally:
+        meeting.close()
+
+
+def _network(own: dict[str, Any]) -> Any:
+    """What the flags say of the network."""
+    from ..pipeline import Network
+
+    folder, places = own["certificates"], own["places"]
+    return Network(
+        link=own["link"],
+        certificates=Path(folder) if folder is not None else None,
+        places=Path(places) if places is not None else None,
+        name=own["as"],
+        listen=own["listen"],
+        patience=own["patience"],
+    )
+
+
+def _certificates(words: list[str]) -> int:
+    """Make a CA and a certificate for each place."""
+    from ..pipeline import certificates
+
+    if not words or "-h" in words or "--help" in words:
+        print(CERTIFICATES, end="")
+        return 0
+    found, rest = _flags(words, {"stages": 2, "days": 365})
+    if len(rest) != 1 or rest[0].startswith("-"):
+        raise BadInput(
+            "`onward pipeline certificates` wants one folder, --stages and --days, and got "
+            f"{' '.join(rest) or 'no folder'}: onward pipeline certificates DIR --stages N"
+        )
+    for flag in ("stages", "days"):
+        if not 0 < found[flag] < 10_000:
+            raise BadInput(f"{flag} should be 1 to 9999, and is {found[flag]}")
+    folder = Path(rest[0])
+    for file in certificates.write(folder, certificates.names(found["stages"]), found["days"]):
+        print(file)
+    return 0
 
 
 def _own(words: list[str]) -> tuple[dict[str, Any], list[str]]:
     """The pipeline's own flags, and the words that are the recipe's."""
-    found: dict[str, Any] = {"stages": None, "split": None, "restarts": 3, "plan": False}
-    found |= {"bandwidth": 1000.0, "latency": 0.1}
-    rest: list[str] = []
-    waiting = list(words)
+    found, rest = _flags(words, OWN)
+    if found["stages"] is None:
+        found["stages"] = 2 if found["split"] is None else found["split"].count(",") + 1
+    return found, rest
+
+
+def _flags(words: list[str], flags: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Values of the flags, with these defaults, and the words that are left."""
+    found, rest, waiting = dict(flags), [], list(words)
     while waiting:
         word = waiting.pop(0)
         flag, inline, value = word.removeprefix("--").partition("=")
@@ -128,15 +213,13 @@ def _own(words: list[str]) -> tuple[dict[str, Any], list[str]]:
                     raise BadInput(f"{flag} wants a value, and none came: write --{flag} VALUE")
                 value = waiting.pop(0)
             found[flag] = _value(flag, value)
-    if found["stages"] is None:
-        found["stages"] = 2 if found["split"] is None else found["split"].count(",") + 1
     return found, rest
 
 
 def _value(flag: str, value: str) -> Any:
-    if flag == "split":
+    if flag in ("split", "link", "certificates", "places", "as", "listen"):
         return value
-    if flag in ("bandwidth", "latency"):
+    if flag in ("bandwidth", "latency", "patience"):
         try:
             number = float(value)
         except ValueError:

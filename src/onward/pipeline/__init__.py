@@ -1,8 +1,9 @@
 """Blocks of cells in processes, and on hosts, of their own; what passes between them goes forward.
 
-messages.py what is sent · links.py over what · shares.py which cells where · forecast.py what it
-would take · worker.py a place · driver.py the run's loop. The mathematics is in ``blocks.py``,
-which knows of none of these.
+messages.py what is sent · links.py over what · tls.py over what else, with outgoing.py, frames.py
+and certificates.py · meeting.py how places find each other · shares.py which cells where ·
+forecast.py what it would take · worker.py a place · driver.py the run's loop. The mathematics is in
+``blocks.py``, which knows of none of these.
 """
 
 import math
@@ -21,12 +22,24 @@ from ..progress import Progress
 from ..recipes import running
 from ..recipes.recipe import Recipe
 from ..record import Record, read
-from . import forecast, shares
-from .driver import LOCAL, Pipelined, joined, rank
-from .links import QUEUE, Gloo, LinkLost
+from . import certificates, forecast, shares
+from .driver import Pipelined
+from .links import QUEUE, LinkLost
+from .meeting import LOCAL, Meeting, Network, OverGloo, meet
+from .tls import Ended
 from .worker import Worker, about
 
-__all__ = ["LOCAL", "LinkLost", "plan", "rank", "serve", "start"]
+__all__ = [
+    "LOCAL",
+    "LinkLost",
+    "Meeting",
+    "Network",
+    "certificates",
+    "meet",
+    "plan",
+    "serve",
+    "start",
+]
 
 
 def start(
@@ -40,6 +53,7 @@ def start(
     machine: Machine,
     out: Path,
     words: Sequence[str],
+    meeting: Meeting | None = None,
     data_path: str | None = None,
     progress: Callable[[], Progress] | None = None,
     name: str | None = None,
@@ -52,9 +66,10 @@ def start(
     many threads. ``split`` says how many cells each stage has ("2,1"); else they are balanced by
     measured cost. A process that is lost is started again up to ``restarts`` times, from the last
     checkpoint. ``words`` are the command line that a stage's process is started with, as a user
-    would write it behind ``onward pipeline``. Raises BadInput for what can't be cut in this way.
+    would write it behind ``onward pipeline``; ``meeting`` says where places meet, and over what
+    they speak: this machine's gloo by default. Raises BadInput for what can't be cut in this way.
     """
-    name = name or recipe.name
+    name, meeting = name or recipe.name, meeting or OverGloo()
     hello = {"about": about(name, settings, seed, machine)}
     placed: list[Pipelined] = []
 
@@ -78,7 +93,7 @@ def start(
             costs, reading, *_ = _measured(recipe, settings, dataset, seed, machine)
             sizes.extend(shares.balanced([cost.seconds for cost in costs], stages))
             tell(_shown(costs, reading, sizes))
-        pipelined = Pipelined(sizes, {**hello, "data": dataset.describe()}, words)
+        pipelined = Pipelined(sizes, {**hello, "data": dataset.describe()}, words, meeting)
         made.schedule = pipelined
         placed.append(pipelined)
 
@@ -86,6 +101,7 @@ def start(
     again = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
     going_on = again and (out / "record.json").exists()
     while True:
+        lost = False
         shown = progress() if progress is not None else None
         try:
             if going_on and read(out)["status"] == "finished":
@@ -108,24 +124,45 @@ def start(
             if restarts < 1 or "RANK" in os.environ:
                 raise
             why = ", ".join(filter(None, [each.ended() for each in placed])) or str(error)
-            tell(f"a stage is lost ({why}); all go on from the last checkpoint")
-            restarts, going_on = restarts - 1, True
+            then = "; what has ended is to be started again" if meeting.by_hand else ""
+            tell(f"a stage is lost ({why}); all go on from the last checkpoint{then}")
+            restarts, going_on, lost = restarts - 1, True, True
         finally:
             for pipelined in placed:
-                pipelined.close()
+                pipelined.close(again=lost)
             placed.clear()
 
 
-def serve(recipe: Recipe, settings: Any, *, seed: int, machine: Machine, name: str) -> None:
-    """Be one of the places that a driver counts on: a block of cells, or the readout."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the driver's, which ends the rest
-    place = rank()
-    link = Gloo(joined(), place, int(os.environ["WORLD_SIZE"]))
-    try:
-        worker = Worker(link, place, recipe, settings, machine)
-        worker.serve(about(name, settings, seed, machine), seed)
-    finally:
-        link.close()
+def serve(
+    recipe: Recipe,
+    settings: Any,
+    *,
+    seed: int,
+    machine: Machine,
+    name: str,
+    meeting: Meeting,
+    restarts: int = 0,
+    tell: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
+) -> None:
+    """Be one of the places that a driver counts on: a block of cells, or the readout.
+
+    A place that was started by hand meets the others again, up to ``restarts`` times, where one of
+    them is lost.
+    """
+    if not meeting.by_hand:  # a Ctrl-C is the driver's, which ends the rest
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while True:
+        link, lost = meeting.link(), False
+        try:
+            worker = Worker(link, meeting.place, recipe, settings, machine)
+            return worker.serve(about(name, settings, seed, machine), seed)
+        except LinkLost as error:
+            if isinstance(error, Ended) or restarts < 1 or not meeting.by_hand:
+                raise
+            tell(f"a place is lost ({error}); this one waits for the driver to go on")
+            restarts, lost = restarts - 1, True
+        finally:
+            link.close(again=lost)
 
 
 def plan(

@@ -6,28 +6,23 @@ stops as it would in one process. A place that is lost costs the work since the 
 all others are started anew with it, and the end is the same, bit for bit.
 """
 
-import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from torch import Generator, Tensor
-from torch.distributed import FileStore, PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 
 from ..blocks import Source, way
 from ..errors import BadInput
 from ..local import Station
 from ..row import Row
 from ..stages import Losses, Settled, Stage
-from .links import MEETING, Gloo, Link, LinkLost
+from .links import Link, LinkLost
+from .meeting import Meeting
 from .messages import Message
 from .worker import load, pack
-
-LOCAL = "ONWARD_LOCAL_PLACE"
-"""Set for places that a driver has started itself: a file of this machine, where they meet."""
 
 
 class Places:
@@ -127,16 +122,18 @@ class Pipelined:
     """The schedule *simultaneous*, its blocks in processes of their own.
 
     ``sizes`` are the cells of each block; ``hello`` what the run is. Workers are started here, by
-    the command ``words``, or have been by torchrun.
+    the command ``words``, or have been by somebody else, as the ``meeting`` says.
     """
 
     __name__ = "simultaneous"
 
-    def __init__(self, sizes: Sequence[int], hello: Mapping[str, Any], words: Sequence[str]):
+    def __init__(
+        self, sizes: Sequence[int], hello: Mapping[str, Any], words: Sequence[str], meeting: Meeting
+    ):
         self.sizes, self.hello, self.words = list(sizes), hello, list(words)
+        self.meeting = meeting
         self.workers: list[subprocess.Popen[bytes]] = []
         self.link: Link | None = None
-        self.meeting: tempfile.TemporaryDirectory[str] | None = None
 
     def __call__(self, row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
         """Refuses at once what can't be cut; starts places when the first stage is asked for."""
@@ -164,48 +161,36 @@ class Pipelined:
 
     def _meet(self, stations: int) -> Link:
         size = 1 + len(self.sizes) + (1 if stations > sum(self.sizes) else 0)
-        if "RANK" in os.environ:
-            started = int(os.environ["WORLD_SIZE"])
-            if started != size:
-                raise BadInput(
-                    f"{len(self.sizes)} stages, the driver and the readout, if there is one, are "
-                    f"{size} processes, and {started} were started: take as many"
+        self.meeting.expect(size)
+        if self.meeting.invites:
+            for place in range(1, size):
+                environment, files = self.meeting.invitation(place)
+                # In a session of its own: a Ctrl-C at the terminal is the driver's to handle.
+                worker = subprocess.Popen(
+                    [sys.executable, "-m", "onward", "pipeline", *self.words],
+                    env=environment,
+                    pass_fds=files,
+                    start_new_session=True,
                 )
-            self.link = Gloo(joined(), 0, size)
-            return self.link
-        self.meeting = tempfile.TemporaryDirectory(prefix="onward-")
-        there = os.path.join(self.meeting.name, "places")
-        # Nobody but this machine is to reach what its own places listen on.
-        near = {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}
-        os.environ.update({k: v for k, v in near.items() if k not in os.environ})
-        for rank in range(1, size):
-            environment = {
-                **os.environ,
-                **{"RANK": str(rank), "WORLD_SIZE": str(size), LOCAL: there},
-            }
-            command = [sys.executable, "-m", "onward", "pipeline", *self.words]
-            # In a session of its own: a Ctrl-C at the terminal is the driver's to handle.
-            worker = subprocess.Popen(command, env=environment, start_new_session=True)
-            self.workers.append(worker)
-        store = PrefixStore(_prefix("0"), FileStore(there, size))
-        self.link = Gloo(store, 0, size, watch=self._watch)
+                self.workers.append(worker)
+        self.link = self.meeting.link(self._watch)
         return self.link
 
-    def _watch(self) -> None:
-        if ended := self.ended():
+    def _watch(self, finished: Collection[int]) -> None:
+        if ended := self.ended(finished):
             raise LinkLost(ended)
 
-    def ended(self) -> str:
+    def ended(self, finished: Collection[int] = ()) -> str:
         """Which of the places started here have ended by themselves, or nothing."""
         return ", ".join(
             f"stage {place} ended with {worker.returncode}"
             if place <= len(self.sizes)
             else f"the readout's stage ended with {worker.returncode}"
             for place, worker in enumerate(self.workers, 1)
-            if worker.poll() is not None
+            if worker.poll() not in (None, 0) and place not in finished
         )
 
-    def close(self) -> None:
+    def close(self, again: bool = False) -> None:
         """End every place that was started here; at once, if it has more to do."""
         for worker in self.workers:
             worker.terminate()  # its sockets close, and what waits for it here is told
@@ -213,44 +198,6 @@ class Pipelined:
             worker.wait()
         self.workers = []
         if self.link is not None:
-            self.link.close()
+            self.link.close(again)
             self.link = None
-        if self.meeting is not None:
-            self.meeting.cleanup()
-            self.meeting = None
-
-
-def rank() -> int:
-    """Which place this is, where torchrun or a driver has started it; 0 elsewhere.
-
-    Raises BadInput where the environment says so by half.
-    """
-    if "RANK" not in os.environ:
-        return 0
-    needed = ["WORLD_SIZE"] + ([] if LOCAL in os.environ else ["MASTER_ADDR", "MASTER_PORT"])
-    numbers = [os.environ.get(name, "0") for name in ("RANK", "WORLD_SIZE", "MASTER_PORT")]
-    if not all(map(str.isdecimal, numbers)) or any(name not in os.environ for name in needed):
-        raise BadInput(
-            f"RANK is {numbers[0]!r}, which makes this one place of several, and "
-            f"{', '.join(needed)} should say the rest: start places with torchrun, or unset RANK"
-        )
-    return int(numbers[0])
-
-
-def joined() -> Store:
-    """Where the places that torchrun, or a driver, has started meet.  Raises LinkLost."""
-    mine, size = rank(), int(os.environ["WORLD_SIZE"])
-    if (local := os.environ.get(LOCAL)) is not None:
-        return PrefixStore(_prefix("0"), FileStore(local, size))
-    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    held = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" or mine > 0
-    try:
-        store = TCPStore(host, port, size, not held, timeout=MEETING, wait_for_workers=False)
-    except (RuntimeError, ValueError) as error:
-        raise LinkLost(f"nobody answers at {host}:{port}") from error
-    return PrefixStore(_prefix(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")), store)
-
-
-def _prefix(again: str) -> str:
-    """Of what the places tell each other in the store, that of one attempt apart from others'."""
-    return f"onward/{again}"
+        self.meeting.close()

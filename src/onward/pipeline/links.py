@@ -1,8 +1,9 @@
 """Links: messages from place to place.
 
 :class:`Link` is all that the rest knows. :class:`Gloo` goes over torch.distributed, whose network
-is trusted: it neither encrypts nor asks who is there. A message is two sends, its length and its
-bytes. At most ``queue`` messages wait at either end of a link, then the sender waits.
+is trusted: it neither encrypts nor asks who is there, as tls.py does. A message is two sends, its
+length and its bytes. At most ``queue`` messages wait at either end of a link, then the sender
+waits.
 """
 
 import queue as queues
@@ -21,7 +22,7 @@ from torch import Tensor
 from torch.distributed import Store  # type: ignore[attr-defined]
 
 from ..errors import BadInput
-from .messages import Message, decode, encode
+from .messages import Message, decode, encode, in_line
 
 PATIENCE = timedelta(days=30)
 """How long a place waits for a message. Whole epochs lie between two; a peer's death is told by
@@ -33,7 +34,7 @@ MEETING = timedelta(minutes=30)
 QUEUE = 4
 """Messages that wait at either end of a link, at most."""
 
-LAST = ("stop", "bye", "failed")
+LAST = ("stop", "bye", "failed", "refused")
 """Kinds of a message after which no other comes from there."""
 
 
@@ -62,8 +63,8 @@ class Link(ABC):
         """Wait until all that was sent has left. Raises LinkLost."""
 
     @abstractmethod
-    def close(self) -> None:
-        """No more messages."""
+    def close(self, again: bool = False) -> None:
+        """No more messages; ``again`` where another link is to follow in this process."""
 
 
 class Gloo(Link):
@@ -89,7 +90,7 @@ class Gloo(Link):
                 "gloo", store=store, rank=rank, world_size=size, timeout=PATIENCE
             )
         except (RuntimeError, ValueError) as error:
-            raise LinkLost(f"the {size} places did not meet ({_line(error)})") from error
+            raise LinkLost(f"the {size} places did not meet ({in_line(error)})") from error
         self.queue = queue
         self._leaving: dict[int, deque[tuple[Any, Any, Tensor, Tensor]]] = defaultdict(deque)
         self._inboxes: dict[int, queues.Queue[Message | Exception]] = {}
@@ -130,7 +131,7 @@ class Gloo(Link):
             while leaving:
                 self._leave(leaving)
 
-    def close(self) -> None:
+    def close(self, again: bool = False) -> None:
         """Leave the group, once every thread has had the last message, or the loss, of its link."""
         for inbox in self._inboxes.values():
             with suppress(queues.Empty):
@@ -158,7 +159,7 @@ class Gloo(Link):
                     return
         except Exception as error:  # whatever it is, the one who waits has to know
             with suppress(queues.Full):
-                inbox.put(LinkLost(_line(error)), timeout=60)
+                inbox.put(LinkLost(in_line(error)), timeout=60)
 
     def _leave(self, leaving: "deque[tuple[Any, Any, Tensor, Tensor]]") -> None:
         first, second, *_ = leaving.popleft()
@@ -168,7 +169,7 @@ class Gloo(Link):
         try:
             return what()
         except (RuntimeError, ValueError) as error:
-            raise self._told(LinkLost(_line(error))) from error
+            raise self._told(LinkLost(in_line(error))) from error
 
     def _told(self, lost: Exception) -> Exception:
         """A lost link; or what a place said of itself, where that is why it is lost."""
@@ -186,7 +187,3 @@ def _meet(store: Store, signs: list[str], watch: Callable[[], None]) -> None:
         if time.monotonic() > late:
             raise RuntimeError(f"not all were there after {MEETING.total_seconds():.0f} s")
         time.sleep(0.05)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -83,5 +83,11 @@ def decode(raw: Tensor) -> Message:
         ) from error
 
 
+def in_line(said: object) -> str:
+    """What another place, or an error, says: one line that can be shown."""
+    text = "".join(c if c.isprintable() else " " for c in str(said))
+    return " ".join(text.split())[:200]
+
+
 def _up(size: int) -> int:
     return -(-size // ALIGNED) * ALIGNED
