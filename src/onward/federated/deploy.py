@@ -5,21 +5,17 @@ overwritten; keys are readable by their owner alone.
 """
 
 import dataclasses
-import datetime as dt
-import ipaddress
 import json
-import os
 import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..authority import Authority
 from ..errors import BadInput
+from ..files import write_new
 from .terms import Federation
-
-DAYS = 365
-"""How long certificates hold."""
 
 FIRST_PORT = 9094
 """Of the clients' own loopback ports: those of one host must differ."""
@@ -150,11 +146,12 @@ def write(
         "data": "" if data_path is None else str(Path(data_path).resolve()),
         "out": "",  # known where the server's folder lies: run.sh says it
     }
-    ca = Authority()
+    ca = Authority("onward federation")
+    names = list(dict.fromkeys([host, "localhost", "127.0.0.1"]))
     server, clients = folder / "server", range(terms.clients)
     files: dict[Path, bytes] = {
-        folder / "ca.key": ca.private(),
-        server / "ca.crt": ca.certificate(),
+        folder / "ca.key": ca.key,
+        server / "ca.crt": ca.certificate,
         server / "environment.sh": ENVIRONMENT.encode(),
         server / "start.sh": START.format(bind=_bind(host), port=port).encode(),
         server / "run.sh": RUN.encode(),
@@ -162,13 +159,14 @@ def write(
         server / "app" / "onward_app" / "__init__.py": b"",
         server / "app" / "onward_app" / "apps.py": MODULE.encode(),
     }
-    files[server / "server.crt"], files[server / "server.key"] = ca.issue(host)
+    certificate, key = ca.issue("onward server", hosts=names, uses=["server"])
+    files |= {server / "server.crt": certificate, server / "server.key": key}
     for number in clients:
         there = folder / f"client-{number}"
         private, public = node_key()
         start = CLIENT.format(number=number, address=address, own_port=FIRST_PORT + number)
         files |= {
-            there / "ca.crt": ca.certificate(),
+            there / "ca.crt": ca.certificate,
             there / "client.key": private,
             there / "environment.sh": ENVIRONMENT.encode(),
             there / "start.sh": start.encode(),
@@ -176,73 +174,6 @@ def write(
         }
     _write(files)
     return [server, *(folder / f"client-{number}" for number in clients)]
-
-
-class Authority:
-    """A certificate authority of this federation alone, and what it signs."""
-
-    def __init__(self) -> None:
-        from cryptography import x509
-        from cryptography.hazmat.primitives.asymmetric import ec
-
-        self.x509, self.ec = x509, ec
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "onward federation")])
-        usage = dict.fromkeys(
-            (
-                *("digital_signature", "content_commitment", "key_encipherment"),
-                *("data_encipherment", "key_agreement", "encipher_only", "decipher_only"),
-            ),
-            False,
-        )
-        self.own = (
-            self._builder(self.name, self.key.public_key())
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(x509.KeyUsage(key_cert_sign=True, crl_sign=True, **usage), critical=True)
-            .sign(self.key, _sha256())
-        )
-
-    def certificate(self) -> bytes:
-        """Its own, PEM."""
-        return _pem(self.own)
-
-    def private(self) -> bytes:
-        """Its key, PEM: whoever has it can pose as the server."""
-        return _private(self.key)
-
-    def issue(self, host: str) -> tuple[bytes, bytes]:
-        """A server's certificate and key, for a host's name or address and for this machine's."""
-        x509 = self.x509
-        key = self.ec.generate_private_key(self.ec.SECP256R1())
-        names: list[Any] = [x509.DNSName("localhost")]
-        for one in dict.fromkeys([host, "127.0.0.1"]):
-            try:
-                names.append(x509.IPAddress(ipaddress.ip_address(one)))
-            except ValueError:
-                names += [x509.DNSName(one)] if one != "localhost" else []
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "onward server")])
-        signed = (
-            self._builder(name, key.public_key())
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
-            .add_extension(
-                x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False
-            )
-            .sign(self.key, _sha256())
-        )
-        return _pem(signed), _private(key)
-
-    def _builder(self, name: Any, public: Any) -> Any:
-        now = dt.datetime.now(dt.UTC)
-        return (
-            self.x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(self.name)
-            .public_key(public)
-            .serial_number(self.x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(minutes=5))  # clocks differ
-            .not_valid_after(now + dt.timedelta(days=DAYS))
-        )
 
 
 def node_key() -> tuple[bytes, bytes]:
@@ -254,26 +185,6 @@ def node_key() -> tuple[bytes, bytes]:
     private = key.private_bytes(s.Encoding.PEM, s.PrivateFormat.OpenSSH, s.NoEncryption())
     public = key.public_key().public_bytes(s.Encoding.OpenSSH, s.PublicFormat.OpenSSH)
     return private, public + b"\n"
-
-
-def _sha256() -> Any:
-    from cryptography.hazmat.primitives import hashes
-
-    return hashes.SHA256()
-
-
-def _pem(certificate: Any) -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    found: bytes = certificate.public_bytes(Encoding.PEM)
-    return found
-
-
-def _private(key: Any) -> bytes:
-    from cryptography.hazmat.primitives import serialization as s
-
-    found: bytes = key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption())
-    return found
 
 
 def _address(address: str) -> tuple[str, int]:
@@ -297,13 +208,9 @@ def _write(files: Mapping[Path, bytes]) -> None:
     for path, content in files.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            mode = {".key": 0o600, ".sh": 0o755}.get(path.suffix, 0o644)
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as to:
-                to.write(content)
         except OSError as error:
-            raise BadInput(
-                f"{path} can't be written ({error.strerror}): take another folder"
-            ) from error
+            raise BadInput(f"{path.parent} could not be made: {error.strerror}") from error
+        write_new(path, content, {".key": 0o600, ".sh": 0o755}.get(path.suffix, 0o644))
 
 
 def told(folder: Path, places: list[Path], data_path: str | None) -> list[str]:

@@ -9,12 +9,14 @@ name. No other CA is asked, least of all the system's.
 """
 
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
+from ..authority import Authority
 from ..errors import BadInput
 from ..files import write_new
 
@@ -124,65 +126,12 @@ def write(
     What is there stays: a CA that has its key signs what is missing. Returns the files written.
     Raises BadInput where the package cryptography is missing, or nothing is.
     """
-    try:
-        from cryptography import x509
-        from cryptography.hazmat.primitives import hashes, serialization
-        from cryptography.hazmat.primitives.asymmetric import ec
-        from cryptography.x509.oid import ExtendedKeyUsageOID as usage  # noqa: N813
-    except ImportError as error:
-        raise BadInput(
-            "writing certificates wants the package cryptography: pip install 'onward[tls]'"
-        ) from error
     written: list[Path] = []
-    begin = since or datetime.now(UTC) - timedelta(hours=1)  # clocks differ
-    pem = serialization.Encoding.PEM
 
     def keep(path: Path, content: bytes, mode: int = 0o644) -> None:
         write_new(path, content, mode)
         written.append(path)
 
-    def secret(path: Path) -> ec.EllipticCurvePrivateKey:
-        key = ec.generate_private_key(ec.SECP256R1())
-        none = serialization.NoEncryption()
-        keep(path, key.private_bytes(pem, serialization.PrivateFormat.PKCS8, none), 0o600)
-        return key
-
-    def certified(
-        name: str, key: Any, by: Any, issuer: x509.Name, more: Callable[[Any], Any]
-    ) -> bytes:
-        public = key.public_key()
-        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        made = x509.CertificateBuilder(issuer, subject, public, x509.random_serial_number())
-        made = made.not_valid_before(begin).not_valid_after(begin + timedelta(days=days))
-        made = made.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), False)
-        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(by.public_key())
-        made = more(made.add_extension(signer, False))
-        return bytes(made.sign(by, hashes.SHA256()).public_bytes(pem))
-
-    def use(*of: str) -> x509.KeyUsage:
-        every = "digital_signature content_commitment key_encipherment data_encipherment "
-        every += "key_agreement key_cert_sign crl_sign encipher_only decipher_only"
-        return x509.KeyUsage(**{one: one in of for one in every.split()})
-
-    def authority(made: Any) -> Any:
-        made = made.add_extension(x509.BasicConstraints(True, 0), True)
-        return made.add_extension(use("key_cert_sign", "crl_sign"), True)
-
-    def place(name: str) -> Callable[[Any], Any]:
-        both = [usage.SERVER_AUTH, usage.CLIENT_AUTH]
-
-        def told(made: Any) -> Any:
-            made = made.add_extension(x509.BasicConstraints(False, None), True)
-            made = made.add_extension(use("digital_signature"), True)
-            made = made.add_extension(x509.ExtendedKeyUsage(both), False)
-            return made.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), False)
-
-        return told
-
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{folder} could not be made: {error.strerror}") from error
     root, root_key = folder / "ca.crt", folder / "ca.key"
     missing = [name for name in wanted if not (folder / f"{name}.crt").exists()]
     if root.exists() != root_key.exists():
@@ -192,18 +141,20 @@ def write(
         raise BadInput(f"{folder} holds certificates of a CA that isn't there: name another folder")
     if not missing:
         raise BadInput(f"{folder} has all of these certificates, and nothing is overwritten")
-    if root.exists():
-        try:
-            by: Any = serialization.load_pem_private_key(root_key.read_bytes(), None)
-            issuer = x509.load_pem_x509_certificate(root.read_bytes()).subject
-        except (OSError, ValueError, TypeError) as error:
-            raise BadInput(f"{root} and {root_key} are no CA that can sign ({error})") from error
-    else:
-        by = secret(root_key)
-        told = "onward pipeline " + x509.random_serial_number().to_bytes(20, "big").hex()[:8]
-        issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, told)])
-        keep(root, certified(told, by, by, issuer, authority))
+    try:
+        given = (root.read_bytes(), root_key.read_bytes()) if root.exists() else None
+    except OSError as error:
+        raise BadInput(f"{root} and {root_key} can't be read ({error.strerror})") from error
+    ca = Authority("onward pipeline " + token_hex(4), days, since, given)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{folder} could not be made: {error.strerror}") from error
+    if given is None:
+        keep(root_key, ca.key, 0o600)
+        keep(root, ca.certificate)
     for name in missing:
-        key = secret(folder / f"{name}.key")
-        keep(folder / f"{name}.crt", certified(name, key, by, issuer, place(name)))
+        certificate, key = ca.issue(name, hosts=[name], uses=["server", "client"])
+        keep(folder / f"{name}.key", key, 0o600)
+        keep(folder / f"{name}.crt", certificate)
     return written
