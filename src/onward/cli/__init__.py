@@ -154,6 +154,9 @@ VERBS = (
 )
 
 
+RECIPES = ("run", "relay", "pipeline", "federate")
+"""Verbs whose first word is a recipe, and whose flags are the recipe's."""
+
 FILES = {
     **{"pipeline": "pipelines", "generate": "generating", "table": "tables", "bench": "bench"},
     **{"federate": "federating", "export": "exporting", "exits": "exiting", "sweep": "sweeping"},
@@ -178,6 +181,10 @@ def main(words: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may be no text
     named.asked.clear()
+    if "_ARGCOMPLETE" in os.environ:
+        from .completing import complete
+
+        complete(*parser())
     try:
         given = _given(sys.argv[1:] if words is None else list(words))
         if "" not in sys.path:  # module:attribute finds what lies in the current folder
@@ -223,12 +230,7 @@ def _given(words: list[str]) -> argparse.Namespace:
     """What the command line asks for. Raises BadInput for a name there is not."""
     if words and not words[0].startswith("-") and words[0] not in VERBS:
         raise BadInput(f"there is no verb {words[0]!r}: {nearest(words[0], VERBS)}")
-    if words[:1] in (
-        ["run"],
-        ["relay"],
-        ["pipeline"],
-        ["federate"],
-    ):  # their flags are the recipe's
+    if words and words[0] in RECIPES:
         return argparse.Namespace(verb=words[0], words=words[1:])
     top, verbs = parser()
     given, extra = top.parse_known_args(words)
