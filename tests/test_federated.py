@@ -35,8 +35,9 @@ MACHINE = Machine("cpu", threads=1)
 
 
 def cells(run: Path) -> dict[str, torch.Tensor]:
-    """What all stations of a run have learned, without optimisers."""
-    return {k: v for k, v in weights(run).items() if k.split("/")[1] == "cell"}
+    """What all stations of a run have learned, without optimisers and counters."""
+    found = weights(run).items()
+    return {k: v for k, v in found if k.split("/")[1] == "cell" and v.is_floating_point()}
 
 
 def federate(folder: Path, *words: object) -> dict[str, Any]:
@@ -348,7 +349,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
         "cell-1 has linear.weight [16, 16]",
     ),
     "wrong type": (change("linear.weight", torch.Tensor.double), "another row's"),
-    "too large": (change("linear.weight", lambda t: 100 * t), "cell-1/linear.weight is"),
+    "too large": (change("linear.weight", lambda t: 100 * t), "cell-1 went"),
     "left out": (change("linear.bias", lambda t: None), "what came has nothing"),
     "a cell less": (lambda f: {k: v for k, v in f.items() if k != "cell-1"}, "cell-1 is missing"),
     "a cell more": (lambda f: {**f, "cell-9": f["cell-1"]}, "cell-9 is not wanted"),
@@ -396,8 +397,144 @@ def test_sound_answers_are_not_left_out() -> None:
         i: {"cell-0": {"w": torch.ones(4) * (1 + i), "b": torch.full((2,), 0.1 * (i + 1))}}
         for i in range(5)
     }
-    assert refusals(sent, came) == {}
-    assert refusals(sent, {0: came[0]}) == {}  # a bias that was 0, from a client alone
+    alike = dict.fromkeys(came, 10)
+    assert refusals(sent, came, alike) == {}
+    assert refusals(sent, {0: came[0]}, alike) == {}  # a bias that was 0, from a client alone
+    # From zeros a client goes as far as its samples take it; and not any further.
+    sent = {"readout": {"w": torch.zeros(4)}}
+    sizes = {0: 12, 1: 30, 2: 1170}
+    came = {c: {"readout": {"w": torch.full((4,), 0.01 * n)}} for c, n in sizes.items()}
+    assert refusals(sent, came, sizes) == {}
+    assert list(refusals(sent, came, dict.fromkeys(sizes, 12))) == [2]
+
+
+def test_owners_of_few_and_of_many_samples_all_count(tmp_path: Path) -> None:
+    whole = library.load("digits")
+    files = tmp_path / "clients"
+    files.mkdir()
+    for number, part in enumerate((slice(0, 12), slice(12, 42), slice(42, None))):
+        x, y = whole.train.x[part].numpy(), whole.train.y[part].numpy()
+        np.savez(files / f"{number}.npz", x_train=x, y_train=y)
+    given = ("--partition", "files", "--files", files, "--epochs", "2", "--threads", "1")
+    for row in (
+        ("ff-digits", "--width", "32"),
+        ("bp-digits", "--width", "32"),
+        ("uff-dae-mnist", "--dataset", "digits", "--widths", "16,12", "--regime", "separate"),
+    ):
+        alone = ("--alone",) if row[0].startswith("uff") else ()
+        found = federate(tmp_path / row[0], *row, *alone, *given)
+        assert all(each["refused"] == {} for each in found["rounds"]), row
+        assert found["federation"]["clients"] == 10  # as asked; the files say how many there are
+
+
+def test_noise_is_each_clients_and_each_rounds_own() -> None:
+    from onward.federated import owner
+
+    recipe, part = find("uff-dae-mnist"), stub()
+    seeds = {owner.seed_of(turn(DAE, round=r), c) for r in range(3) for c in range(3)}
+    assert len(seeds) == 9
+    start = weights_of(tuple(prepared(recipe, turn(DAE), part).row.everyone))
+    assert all(t.is_floating_point() for own in start.values() for t in own.values())
+
+    def masks(client: int) -> torch.Tensor:
+        plan = prepared(recipe, turn(DAE), part, owner.seed_of(turn(DAE), client))
+        cell: Any = plan.row.stations[0].cell
+        return torch.as_tensor(cell.noise(torch.ones(4, 64)))
+
+    assert not masks(0).equal(masks(1))
+    assert not masks(1).equal(masks(2))
+
+
+def test_a_clip_is_of_what_is_learned(tmp_path: Path) -> None:
+    words = (*DAE, "--epochs", "1", "--clients", "2")
+    federate(tmp_path / "free", *words)
+    federate(tmp_path / "loose", *words, "--clip", "1000")
+    a, b = cells(tmp_path / "free"), cells(tmp_path / "loose")
+    for key, tensor in a.items():  # alike parts: weighed by samples or not, the mean is the same
+        torch.testing.assert_close(tensor, b[key], rtol=1e-4, atol=1e-6)
+
+
+def test_noise_and_momentum_go_on_as_if_uninterrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from onward.federated.rounds import Rounds
+
+    words = (
+        *(*DAE, "--epochs", "4", "--clients", "2", "--server", "fedavgm"),
+        *("--clip", "1", "--dp_noise", "0.1"),
+    )
+    federate(tmp_path / "whole", *words)
+    step, steps = Rounds.step, [0]
+
+    def counted(self: Rounds, index: torch.Tensor) -> Any:
+        steps[0] += 1
+        if steps[0] == 3:
+            raise BadInput("gone")
+        return step(self, index)
+
+    monkeypatch.setattr(Rounds, "step", counted)
+    assert onward("federate", *words, "--out", tmp_path / "run").complaint == "gone"
+    monkeypatch.undo()
+    assert onward("resume", tmp_path / "run").code == 0
+    same(tmp_path / "whole", tmp_path / "run")
+
+
+def evil(content: Any, what: str) -> None:
+    """Make an answer one that no client of ours would give."""
+    from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord
+
+    metrics = content["metrics"]
+    if what == "many samples":
+        metrics["num-examples"] = 10**15
+    elif what == "endless":
+        metrics["num-examples"] = float("inf")
+    elif what == "cost":
+        metrics["flops"] = float("nan")
+    elif what == "less than nothing":
+        metrics["flops"] = -1e15
+    elif what == "loss":
+        metrics["loss/cell-0"] = float("nan")
+    elif what == "a list":
+        metrics["loss/cell-0"] = [1.0, 2.0]
+    elif what == "no arrays":
+        content["arrays"] = MetricRecord({"num-examples": 1})
+    elif what == "no metrics":
+        del content["metrics"]
+    elif what == "refused":
+        content["refused"] = ConfigRecord({"not": "why"})
+    elif what == "no numpy":
+        key = next(iter(content["arrays"]))
+        junk = Array(dtype="float32", shape=(2,), stype="numpy.ndarray", data=b"junk")
+        content["arrays"] = ArrayRecord({**content["arrays"], key: junk})
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        *("many samples", "endless", "cost", "less than nothing", "loss", "a list"),
+        *("no arrays", "no metrics", "refused", "no numpy"),
+    ],
+)
+def test_no_answer_ends_a_round(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from onward.federated.flower import InProcess
+
+    true = InProcess.send_and_receive
+
+    def changed(self: Any, messages: Any, *, timeout: Any = None) -> Any:
+        replies = list(true(self, messages, timeout=timeout))
+        for reply in replies:
+            if reply.metadata.src_node_id == 2 and reply.metadata.message_type == "train":
+                evil(reply.content, what)
+        return replies
+
+    monkeypatch.setattr(InProcess, "send_and_receive", changed)
+    words = (*FF, "--epochs", "2", "--clients", "3")
+    done = onward("federate", *words, "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+    assert done.err.count("left out client 1: ") == 2
+    found = record.read(tmp_path / "run")
+    assert [list(each["refused"]) for each in found["rounds"]] == [["1"], ["1"]]
+    assert found["cost"]["flops"] > 0
 
 
 def test_a_client_that_fails_costs_its_turn(
@@ -481,8 +618,7 @@ def test_rounds_without_an_answer_end_it_and_it_goes_on(
     alone = (*FF, "--epochs", "6", "--clients", "1")
     done = onward("federate", *alone, "--out", tmp_path / "none")
     assert (
-        "3 rounds in a row brought no answer that counts (client 0: RuntimeError: gone)"
-        in done.complaint
+        "3 rounds in a row brought no answer that counts (client 0: RuntimeError: gone)" in done.err
     )
     monkeypatch.undo()
     assert onward("resume", tmp_path / "none").code == 0
@@ -511,8 +647,12 @@ BAD: dict[str, tuple[tuple[str, ...], str]] = {
     "sampled": (("--sampled", "1.5"), "sampled should be 1 at most, and is 1.5"),
     "alpha": (("--alpha", "0"), "alpha should be a number above 0, and is 0.0"),
     "twin": (("--twin",), "leave --twin out"),
-    "unknown": (("--cliens", "3"), "has no setting 'cliens'"),
+    "unknown": (("--cliens", "3"), "did you mean 'clients'?"),
     "few": (("--clients", "5000"), "take fewer clients"),
+    "alpha apart": (("--alpha", "0.5"), "alpha is of partition=dirichlet, and partition is iid"),
+    "momentum apart": (("--server_momentum", "0.5"), "server_momentum is of server=fedavgm"),
+    "share apart": (("--server_share", "0.1"), "server_share is of head=server"),
+    "near": (("--client", "2"), "did you mean 'clients'?"),
     "greedy": (("--schedule", "greedy"), "can't draw hard negatives"),
 }
 

@@ -130,7 +130,7 @@ def test_hosts_learn_what_one_process_learns(hosts: Hosts, tmp_path: Path) -> No
     assert down == [each["bytes_down"][0] for each in record.read(near)["rounds"]]
     a, b = weights(near), weights(far)
     assert a.keys() == b.keys()
-    assert all(a[k].equal(b[k]) for k in a if k.split("/")[1] == "cell")
+    assert all(a[k].equal(b[k]) for k in a)
     assert record.read(near)["test_error"] == record.read(far)["test_error"]
 
 
@@ -158,6 +158,8 @@ BAD = {
         ("--address", "here:1", "--partition", "labels"),
         "leave partition and files out",
     ),
+    "data": (("--address", "here:1", "--data", "near"), "from its root on, and is 'near'"),
+    "twin": (("--address", "here:1", "--twin"), "leave both out"),
     "out": (("--address", "here:1", "--out", "x"), "leave --out out"),
     "rounds": (("--address", "here:1", "--epochs", "3"), "3 epochs are not 2 rounds"),
 }

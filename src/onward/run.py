@@ -264,7 +264,8 @@ class Run:
         self.at.warm += len(index)
         cost = self.record["cost"]
         took = time.perf_counter() - began
-        if "warmup_seconds" in cost:  # a run begun by an older version goes on as it began
+        # A run begun by an older version goes on as it began; a step elsewhere is no warm-up.
+        if "warmup_seconds" in cost and stage.elsewhere is None:
             cost["warmup_seconds"] = round(cost["warmup_seconds"] + took, 4)
         return losses
 
@@ -280,6 +281,7 @@ class Run:
         self.at.sums = {name: float(total) for name, total in sums.items()}
         if settled is not None:
             self.at.sums = settled.sums
+            cost["data_passes"] = round(cost["data_passes"] + settled.passes, 4)
             self.at.flops_a_sample = settled.flops or self.at.flops_a_sample
             if settled.places:
                 self.record["places"] = settled.places

@@ -28,12 +28,14 @@ class Settled:
 
     ``sums`` are each station's losses so far; ``flops`` a sample's, of all places. For the record:
     ``places`` are what each of them has done so far, ``rounds`` what has been done since last told.
+    ``passes`` are those of this epoch, where a stage can't say them beforehand.
     """
 
     sums: dict[str, float]
     flops: float
     places: list[dict[str, Any]] = field(default_factory=list)
     rounds: list[dict[str, Any]] = field(default_factory=list)
+    passes: float = 0.0
 
 
 class Elsewhere(Protocol):

@@ -17,6 +17,7 @@ def run(words: list[str]) -> int:
     """Write them."""
     from .. import recipes
     from ..federated import deploy
+    from ..plan import Machine
     from . import settings as cli_settings
     from .federating import terms_of
 
@@ -32,6 +33,8 @@ def run(words: list[str]) -> int:
     settings, flags = cli_settings.parse(recipe, name, rest)
     if flags.out:
         raise BadInput("the run's folder is DIR/server/run, on the server's host: leave --out out")
+    if flags.get("twin", False) or flags.device != "auto":
+        raise BadInput("a host takes the device it has, and runs nothing beside: leave both out")
     terms.epochs_a_round(getattr(settings, "epochs", 1))
     places = deploy.write(
         Path(folder),
@@ -39,7 +42,7 @@ def run(words: list[str]) -> int:
         settings=settings,
         terms=terms,
         seed=flags.seed,
-        threads=flags.threads or 1,
+        machine=Machine("auto", flags.precision, flags.threads or 1, flags.fast),
         data_path=flags.data,
         address=address,
     )

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput
+from ..errors import BadInput, nearest
 from .verbs import see_through
 
 HELP = """\
@@ -69,6 +69,7 @@ def run(given: argparse.Namespace) -> int:
             data_path=flags.data,
             progress=progress_for(sys.stderr),
             name=name,
+            tell=lambda line: print(f"onward: {line}", file=sys.stderr),
         )
 
     return see_through(train, out)
@@ -91,6 +92,12 @@ def terms_of(recipe: Any, words: list[str]) -> tuple[Any, list[str]]:
         goes.append(word)
         if not inline and waiting and not waiting[0].startswith("--"):
             goes.append(waiting.pop(0))
+    known = cli_settings.names(recipe)
+    for word in rest:
+        flag = word.removeprefix("--").partition("=")[0]
+        if word.startswith("--") and flag not in known:
+            near = nearest(flag, [*own, *known])
+            raise BadInput(f"{recipe.name} has no setting {flag!r}, nor a federation: {near}")
     taken = own & {field.name for field in dataclasses.fields(recipe.defaults)}
     if taken:
         raise BadInput(

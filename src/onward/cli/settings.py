@@ -126,6 +126,11 @@ def print_help(recipe: Recipe, name: str) -> None:
     run_parser(recipe, name).print_help(sys.stdout)
 
 
+def names(recipe: Recipe) -> list[str]:
+    """Every flag that a recipe knows."""
+    return [*_kinds(recipe, recipe.name), "config", "print_config", "help"]
+
+
 def _kinds(recipe: Recipe, name: str) -> dict[str, Any]:
     """Every name that can be set, by flag or in a file, with its type."""
     hints = get_type_hints(type(recipe.defaults))

@@ -186,6 +186,7 @@ def resume(given: argparse.Namespace) -> int:
             if "federation" in read(folder):
                 from .. import federated
 
+                more["tell"] = lambda line: print(f"onward: {line}", file=sys.stderr)
                 federated.resume(folder, **more)
             else:
                 running.resume(folder, **more)

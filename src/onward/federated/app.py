@@ -6,13 +6,14 @@ every host. A client is told nothing to run but recipes that Onward has.
 
 import json
 import os
-import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .. import recipes
 from ..errors import BadInput
+from ..files import write_atomically
 from ..plan import Machine
 from ..recipes import running
 from ..record import read
@@ -72,31 +73,68 @@ client = flower.client_app(site)
 
 
 def serve(grid: Any, context: Any) -> None:
-    """Make the run that the app's configuration describes, or go on with it in its folder."""
+    """Make the run that the app's configuration describes, or go on with it in its folder.
+
+    What is refused is left in a file beside the folder, for run.sh: Flower shows errors of its own.
+    """
     config = context.run_config
+    out = Path(str(config["out"]))
+    beside = out.with_name(out.name + ".error")
+    beside.unlink(missing_ok=True)
     try:
-        out = Path(str(config["out"]))
-        data_path = str(config["data"]) or None
-        if (out / "record.json").exists() and read(out)["status"] != "finished":
-            resume(out, data_path=data_path, grid=grid)
-        else:
-            name = str(config["recipe"])
-            recipe = recipes.find(name)
-            start(
-                recipe,
-                running.settings_of(recipe, json.loads(str(config["settings"])), "the app"),
-                Federation(**json.loads(str(config["federation"]))),
-                seed=int(config["seed"]),
-                machine=Machine("auto", threads=int(config["threads"])),
-                out=out,
-                data_path=data_path,
-                name=name,
-                grid=grid,
-            )
+        _run(grid, config, out)
     except BadInput as error:
-        print(f"onward: {error}", file=sys.stderr, flush=True)
-        sys.exit(2)  # Flower ends the run as failed
-    print(f"onward: finished, {out}", flush=True)
+        write_atomically(beside, f"onward: {error}\n".encode())
+        raise
+    tell(f"finished, {out}")
+
+
+def tell(line: str) -> None:
+    """A line in the run's stream."""
+    print(f"onward: {line}", flush=True)
+
+
+class Lines:
+    """Progress as lines of the run's stream."""
+
+    def stage(self, name: str, epochs: int, samples: int) -> None:
+        """A stage begins."""
+        self.name, self.rounds = name, epochs
+
+    def step(self, epoch: int, samples: int) -> None:
+        """A round is over; what it came to is told when it has been measured."""
+
+    def epoch(self, epoch: int, errors: Mapping[str, float | None]) -> None:
+        """A round is measured."""
+        known = [
+            f"{name} {100 * error:.2f} %" for name, error in errors.items() if error is not None
+        ]
+        came = f"validation error {', '.join(known)}" if known else "learned"
+        tell(f"{self.name}, round {epoch} of {self.rounds}: {came}")
+
+    def close(self) -> None:
+        """The end."""
+
+
+def _run(grid: Any, config: Mapping[str, Any], out: Path) -> None:
+    data_path = str(config["data"]) or None
+    shared: dict[str, Any] = {"data_path": data_path, "grid": grid, "tell": tell}
+    shared["progress"] = Lines()
+    if (out / "record.json").exists() and read(out)["status"] != "finished":
+        resume(out, **shared)
+        return
+    name = str(config["recipe"])
+    recipe = recipes.find(name)
+    start(
+        recipe,
+        running.settings_of(recipe, json.loads(str(config["settings"])), "the app"),
+        Federation(**json.loads(str(config["federation"]))),
+        seed=int(config["seed"]),
+        machine=Machine("auto", config["precision"], int(config["threads"]), config["fast"]),
+        out=out,
+        name=name,
+        **shared,
+    )
 
 
 server = flower.server_app(serve)

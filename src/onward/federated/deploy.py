@@ -9,12 +9,13 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..authority import Authority
 from ..errors import BadInput
 from ..files import write_new
+from ..plan import Machine
 from .terms import Federation
 
 FIRST_PORT = 9094
@@ -59,7 +60,13 @@ RUN = """\
 #!/bin/sh
 # Start the run, or go on with it, at the clients that are there.
 cd "$(dirname "$0")" && . ./environment.sh
-exec flwr run app onward --stream -c "out='$PWD/run'"
+# Ctrl-C here ends what is shown and not the run: for that, flwr stop RUN-ID.
+flwr run app onward --stream -c "out='$PWD/run'"
+if [ -s run.error ]; then
+  cat run.error >&2
+  exit 2
+fi
+grep -q '"status": "finished"' run/record.json
 """
 
 CLIENT = """\
@@ -74,7 +81,8 @@ node=$!
 trap 'kill $node' INT TERM
 wait $node && exit 0
 echo "onward: client {number} has ended. Where it could not connect: is the server up at" >&2
-echo "{address}, is ca.crt the server's, and client.key's public half in its clients/?" >&2
+echo "{address}, is ca.crt the server's, is client.key's public half in its clients/?" >&2
+echo "(Flower's commands, flower-supernode first, have to be on PATH.)" >&2
 exit 2
 """
 
@@ -114,7 +122,7 @@ def write(
     settings: Any,
     terms: Federation,
     seed: int,
-    threads: int,
+    machine: Machine,
     data_path: str | None,
     address: str,
 ) -> list[Path]:
@@ -129,6 +137,10 @@ def write(
             "on hosts of their own clients have the samples they have: leave partition and files "
             "out"
         )
+    if data_path is not None and not PurePosixPath(data_path).is_absolute():
+        raise BadInput(
+            f"data is a path on the server's host, from its root on, and is {data_path!r}"
+        )
     if ":" in recipe:
         raise BadInput(
             f"clients run no recipes but Onward's, and {recipe} is one of your own: try it with "
@@ -142,8 +154,10 @@ def write(
         "settings": own,
         "federation": json.dumps(dataclasses.asdict(terms)),
         "seed": seed,
-        "threads": threads,
-        "data": "" if data_path is None else str(Path(data_path).resolve()),
+        "threads": machine.threads or 1,
+        "precision": machine.precision,
+        "fast": machine.fast,
+        "data": data_path or "",
         "out": "",  # known where the server's folder lies: run.sh says it
     }
     ca = Authority("onward federation")
@@ -201,7 +215,9 @@ def _bind(host: str) -> str:
 
 def _toml(config: Mapping[str, Any]) -> str:
     """Flat settings; a JSON string is a basic string of TOML."""
-    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in config.items())
+    return "".join(
+        f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in config.items()
+    )
 
 
 def _write(files: Mapping[Path, bytes]) -> None:

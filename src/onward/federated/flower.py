@@ -118,6 +118,21 @@ def client_app(owner: Callable[[Context], Owner]) -> ClientApp:
     return app
 
 
+def clean(reply: Message, weights: Weights, weight: float) -> Message:
+    """A client's answer with what a mean needs and nothing else that came."""
+    metrics = MetricRecord({"num-examples": weight})
+    return Message(RecordDict({"arrays": arrays(weights), "metrics": metrics}), reply_to=reply)
+
+
+def mean(strategy: Any, round_: int, replies: Sequence[Message]) -> Weights:
+    """What the strategy makes of the answers that count."""
+    if isinstance(strategy, DifferentialPrivacyServerSideFixedClipping):
+        strategy.num_sampled_clients = len(replies)  # that many share the noise
+    found, _ = strategy.aggregate_train(round_, replies)
+    assert found is not None
+    return tensors(found)
+
+
 def server_app(serve: Callable[[Grid, Context], None]) -> ServerApp:
     """The server's app, whose main is ``serve``."""
     app = ServerApp()
@@ -216,9 +231,10 @@ def remembered(strategy: Strategy) -> dict[str, Tensor]:
     return found | {f"momentum/{i}": torch.from_numpy(np.array(v)) for i, v in enumerate(momentum)}
 
 
-def remind(strategy: Strategy, kept: Mapping[str, Tensor]) -> None:
-    """Give a server optimiser back what it kept."""
+def remind(strategy: Strategy, kept: Mapping[str, Tensor], sent: Weights) -> None:
+    """Give a server optimiser back what it kept, and what it starts from in this round."""
     own: Any = getattr(strategy, "strategy", strategy)
+    own.current_arrays = arrays(sent)  # FedAvgM takes its own, from before noise and rounding
     for part in _REMEMBERED:
         mine = {k.removeprefix(f"{part}/"): v for k, v in kept.items() if k.startswith(f"{part}/")}
         if mine:

@@ -1,8 +1,10 @@
 """A data owner's turn: some epochs of one stage, on samples that stay where they are.
 
 A client keeps nothing between turns but the cells that are frozen: weights come with a turn and go
-with its answer, optimisers are new each time, and what is random is drawn from the run's seed, the
-client's number and the round. So a client that is killed and comes back costs its turn alone.
+with its answer, optimisers are new each time, and what is random (batches, negatives, noise) is
+drawn from the run's seed, the client's number and the round. So a client that is killed and comes
+back costs its turn alone. Counters of cells, such as how often noise was drawn, stay where they
+are: what travels is what is learned.
 """
 
 import dataclasses
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from ..data import Dataset, Split, load_part
 from ..errors import BadInput
@@ -115,7 +117,12 @@ class Local:
 
     def about(self, turn: Turn) -> dict[str, Any]:
         """What has to be alike at all clients and the server, and its number."""
-        return {"client": self.client, **alike(prepared(self.recipe, turn, self.data), self.data)}
+        samples = len(self.data.train)
+        return {
+            "client": self.client,
+            "samples": samples,
+            **alike(prepared(self.recipe, turn, self.data), self.data),
+        }
 
     def learn(self, turn: Turn, came: Weights) -> Learned:
         """Take a turn (:func:`learn`)."""
@@ -150,16 +157,15 @@ def learn(
     epochs. Raises BadInput for weights of another row, and where training diverges.
     """
     machine = dataclasses.replace(machine, precision=turn.precision, fast=turn.fast)
+    own = seed_of(turn, client)
     if lacking := [name for name in turn.frozen if name not in came]:
         raise BadInput(f"it lacks {', '.join(lacking)}, frozen by now: they are sent with its next")
-    plan = prepared(recipe, turn, data)
-    data = _in_batches(data, plan)
+    plan = prepared(recipe, turn, data, own)
+    if own != turn.seed:  # cells that have not learned are those of everyone; their noise is not
+        load(weights(tuple(prepared(recipe, turn, data).row.everyone)), plan.row)
+    data = _in_batches(data, plan, own)
     load(came, plan.row)
-    own = turn.seed if client == 0 else turn.seed + ((client + 1) << 32)
     run = Run(plan, data, machine, {"seed": own, "cost": {"warmup_seconds": 0.0, **_NO_COST}})
-    # A round of its own draws, so that no client has to remember where it stood.
-    rounds = (turn.round,) if turn.round else ()
-    run.rng = generator(own, "negatives", *rounds, device=run.device)
     seconds, flops, sums = 0.0, 0.0, dict[str, float]()
     stages = run.stages()  # what a step reads (stored latents) is there as long as this
     with machine.arithmetic(run.device):
@@ -171,6 +177,7 @@ def learn(
             for optimizer in [o for s in stage.stations for o in s.optimizers.values()]:
                 set_rate(optimizer, rate)
             run.train_epoch(stage, rate)
+            _refuse_divergence(stage, run)
             for name, total in run.at.sums.items():
                 sums[name] = sums.get(name, 0.0) + total
             seconds, flops = seconds + run.at.seconds, flops + len(data.train) * _flops(run)
@@ -180,12 +187,20 @@ def learn(
     return Learned(weights(stage.stations), len(data.train), losses, before + flops, seconds)
 
 
-def prepared(recipe: Recipe, turn: Turn, data: Dataset) -> Plan:
-    """The recipe's plan for a client's data."""
+def seed_of(turn: Turn, client: int) -> int:
+    """What a client draws from in a turn; in the very first turn client 0 is the run itself."""
+    if client == 0 and turn.round == 0:
+        return turn.seed
+    text = f"{turn.seed}/client/{client}/round/{turn.round}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
+
+
+def prepared(recipe: Recipe, turn: Turn, data: Dataset, seed: int | None = None) -> Plan:
+    """The recipe's plan for a client's data, drawn from the run's own seed or another."""
     from ..recipes.running import settings_of
 
     settings = settings_of(recipe, turn.settings, "the server's turn")
-    plan = recipe.build(settings, data, turn.seed)
+    plan = recipe.build(settings, data, turn.seed if seed is None else seed)
     training = dataclasses.replace(
         plan.training, epochs=turn.epochs, batch=min(plan.training.batch, len(data.train))
     )
@@ -194,20 +209,29 @@ def prepared(recipe: Recipe, turn: Turn, data: Dataset) -> Plan:
     )
 
 
-def _in_batches(data: Dataset, plan: Plan) -> Dataset:
-    """The data without a last batch that is too small for the algorithm, where there is one."""
+def _in_batches(data: Dataset, plan: Plan, seed: int) -> Dataset:
+    """The data without as many samples as would be too small a last batch for the algorithm."""
     left = len(data.train) % plan.training.batch
     if not 0 < left < plan.row.algorithm.fewest:
         return data
-    train = Split(data.train.x[:-left], data.train.y[:-left])
-    return dataclasses.replace(data, train=train)
+    order = torch.randperm(len(data.train), generator=generator(seed, "left out"))
+    kept = order[left:].sort().values
+    return dataclasses.replace(data, train=Split(data.train.x[kept], data.train.y[kept]))
+
+
+def learned(cell: nn.Module) -> dict[str, Tensor]:
+    """What of a cell's state is learned: numbers with a fraction, and no counters."""
+    return {
+        name: tensor
+        for name, tensor in cell.state_dict().items()
+        if isinstance(tensor, Tensor) and tensor.is_floating_point()
+    }
 
 
 def weights(stations: "tuple[Station, ...]") -> Weights:
-    """Copies of all that stations have learned, and of their buffers."""
+    """Copies of all that stations have learned."""
     return {
-        s.name: {k: v.detach().cpu().clone() for k, v in s.cell.state_dict().items()}
-        for s in stations
+        s.name: {k: v.detach().cpu().clone() for k, v in learned(s.cell).items()} for s in stations
     }
 
 
@@ -218,8 +242,8 @@ def load(came: Weights, row: Row) -> None:
         if name not in there:
             raise BadInput(f"weights came for {name}, and this row has {', '.join(there)}")
         cell = there[name].cell
-        refuse_unlike(name, cell.state_dict(), tensors)
-        cell.load_state_dict(tensors)
+        refuse_unlike(name, learned(cell), tensors)
+        cell.load_state_dict({**cell.state_dict(), **tensors})
 
 
 def refuse_unlike(name: str, own: Mapping[str, Tensor], came: Mapping[str, Tensor]) -> None:
@@ -241,6 +265,15 @@ def _reach(stages: Iterator[Stage], wanted: int) -> tuple[Stage, float]:
             raise BadInput(f"the server asks for stage {wanted}, and this row has fewer")
     assert stage is not None
     return stage, before
+
+
+def _refuse_divergence(stage: Stage, run: Run) -> None:
+    for station in stage.stations:
+        loss = run.at.sums.get(station.name, 0.0)
+        if not math.isfinite(loss) or not all(
+            bool(torch.isfinite(p).all()) for p in station.cell.parameters()
+        ):
+            raise BadInput(f"{station.name} diverged here: take a smaller learning rate (lr)")
 
 
 def _pulled(stage: Stage, mu: float) -> Any:

@@ -7,7 +7,8 @@ those that are frozen were sent to each client once.
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,8 @@ from ..seeds import generator
 from ..stages import Losses, Settled, Stage
 from . import flower, partitions
 from .accepted import refusals
-from .members import Members
-from .owner import SERVER, Turn, Weights, learn, load, schedule_of, weights
+from .members import Asked, Members
+from .owner import SERVER, Turn, Weights, learn, learned, load, schedule_of, weights
 from .terms import Federation
 
 PATIENCE = 3
@@ -43,6 +44,7 @@ class Task:
     machine: Machine
     own: Dataset | None = None  # the server's own samples
     rehearsed: bool = False  # clients of this process: noise is drawn from the seed, too
+    tell: Callable[[str], None] = lambda line: None  # what the user should hear of, at once
 
 
 class Federated:
@@ -67,7 +69,7 @@ class Federated:
             yield dataclasses.replace(
                 stage,
                 step=rounds.step,
-                passes=stage.passes * self.task.each * self.task.terms.sampled,
+                passes=0,
                 rows_handed_on=0,
                 bytes_before=0,
                 memory=rounds.memory,
@@ -99,13 +101,13 @@ class Rounds:
         if task.terms.server != "fedavg":
             self.memory |= _moments(task.terms, weights(stage.stations))
         self.sums: dict[str, float] = {}
-        self.flops = 0.0
+        self.flops = self.passes = 0.0
         self.told: list[dict[str, Any]] = []
         self.empty = 0
 
     def begin(self, rate: float, sums: Mapping[str, float]) -> None:
-        """A round begins."""
-        self.sums = dict(sums)
+        """A round begins, or is over but for what comes after it."""
+        self.sums, self.flops, self.passes = dict(sums), 0.0, 0.0
 
     def step(self, index: Tensor) -> Losses:
         """One round; ``index`` is that of all samples, and nothing here looks at them."""
@@ -126,14 +128,14 @@ class Rounds:
         else:
             told |= self._at_clients(turn, done)
         self.told.append({**told, "wall_seconds": round(time.perf_counter() - began, 3)})
-        self.flops /= len(index)
+        self.flops, self.passes = self.flops / len(index), self.passes / len(index)
         self.memory["round"] += 1
         return {}
 
     def settle(self) -> Settled:
         """The round's losses and costs."""
         told, self.told = self.told, []
-        return Settled(self.sums, self.flops, [], told)
+        return Settled(self.sums, self.flops, rounds=told, passes=self.passes)
 
     def _reads(self) -> bool:
         return self.row.readout is not None and self.stage.stations == (self.row.readout,)
@@ -146,15 +148,18 @@ class Rounds:
         found = learn(task.recipe, turn, SERVER, task.own, came, task.machine)
         load(found.weights, row)
         self.sums, self.flops = found.losses, found.flops
+        self.passes = self.stage.passes * task.each * found.samples
         return _columns({SERVER: {"samples": found.samples, "seconds": found.seconds}}, {})
 
     def _at_clients(self, turn: Turn, done: int) -> dict[str, Any]:
         sent = weights(self.stage.stations)
         chosen = self.members.chosen(turn.round)
-        flower.remind(self.strategy, self.memory)
+        flower.remind(self.strategy, self.memory, sent)
         asked = self.members.ask(self.strategy, done + 1, turn, sent, self._still(), chosen)
-        refused = {**asked.refused, **refusals(sent, asked.answers)}
-        good = [asked.replies[client] for client in asked.answers if client not in refused]
+        samples = {client: int(told["samples"]) for client, told in asked.told.items()}
+        refused = {**asked.refused, **refusals(sent, asked.answers, samples)}
+        for client, why in refused.items():
+            self.task.tell(f"{self.stage.name}, round {done + 1}: left out client {client}: {why}")
         told = {
             client: {
                 "bytes_down": asked.down[client],
@@ -163,32 +168,36 @@ class Rounds:
             }
             for client in chosen
         }
+        self.flops = sum(float(each["flops"]) for each in asked.told.values())
+        self.passes = self.stage.passes * self.task.each * sum(samples.values())
+        good = [client for client in asked.answers if client not in refused]
         if good:
             self.empty = 0
-            self._take(good, done + 1, turn.round)
-            counted = {c: t for c, t in told.items() if c not in refused}
-            self.flops = sum(float(t["flops"]) for t in counted.values())
+            self._take(asked, good, done + 1, turn.round)
         else:
             self._nothing(refused)
         return _columns(told, refused)
 
-    def _take(self, replies: list[Any], round_: int, seed: int) -> None:
+    def _take(self, asked: Asked, good: Sequence[int], round_: int, number: int) -> None:
         """Flower's mean, or step, of the answers; the row has it from now on."""
-        if self.task.rehearsed and self.task.terms.dp_noise:
-            noise = partitions.random(self.task.turn.seed, f"noise/{seed}")
-            np.random.seed(int(noise.integers(2**32)))  # what Flower draws its noise from
-        found, metrics = self.strategy.aggregate_train(round_, replies)
-        assert found is not None
-        new = flower.tensors(found)
+        # Where changes are clipped, each client counts for the same: else more samples are more
+        # influence than the noise hides.
+        alike = self.task.terms.clip is not None
+        counts = {client: 1 if alike else int(asked.told[client]["samples"]) for client in good}
+        replies = [flower.clean(asked.replies[c], asked.answers[c], counts[c]) for c in good]
+        with _noise(self.task, number):
+            new = flower.mean(self.strategy, round_, replies)
         for station in self.stage.stations:
-            own = station.cell.state_dict()
-            load({station.name: {k: _like(new[station.name][k], own[k]) for k in own}}, self.row)
+            own = learned(station.cell)
+            like = {k: new[station.name][k].to(own[k].dtype).reshape(own[k].shape) for k in own}
+            load({station.name: like}, self.row)
         for key, value in flower.remembered(self.strategy).items():
             self.memory[key].copy_(value)
+        whole = sum(counts.values())
         self.sums = {
-            key.removeprefix("loss/"): float(value)  # type: ignore[arg-type]
-            for key, value in (metrics or {}).items()
-            if key.startswith("loss/")
+            name: sum(asked.told[c]["losses"].get(name, 0.0) * counts[c] / whole for c in good)
+            for name in asked.told[good[0]]["losses"]
+            if name in {station.name for station in self.stage.stations}
         }
 
     def _nothing(self, refused: Mapping[int, str]) -> None:
@@ -225,7 +234,16 @@ def _moments(terms: Federation, sent: Weights) -> dict[str, Tensor]:
     return {f"{part}/{key}": zero.clone() for part in ("m_t", "v_t") for key, zero in zeros.items()}
 
 
-def _like(new: Tensor, own: Tensor) -> Tensor:
-    """A mean as the tensor it takes the place of: counts are whole."""
-    whole = not own.is_floating_point()
-    return (new.round() if whole else new).to(own.dtype).reshape(own.shape)
+@contextmanager
+def _noise(task: Task, number: int) -> Iterator[None]:
+    """In a rehearsal Flower draws its noise, from NumPy's own generator, as the seed says."""
+    if not (task.rehearsed and task.terms.dp_noise):
+        yield
+        return
+    before = np.random.get_state()
+    drawn = partitions.random(task.turn.seed, f"noise/{number}").integers(2**32)
+    np.random.seed(int(drawn))
+    try:
+        yield
+    finally:
+        np.random.set_state(before)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +36,18 @@ def start(
     progress: Progress | None = None,
     name: str | None = None,
     grid: Any = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Record:
     """Federate a recipe into the folder ``out``. Returns its record, with every round.
 
     A stage's ``epochs`` are those of every client, in ``terms.rounds`` like parts. Without a
     ``grid`` of Flower's, the clients are in this process, each with its part of the training
-    samples (``terms.partition``); with one, they are wherever it reaches, with their own.
+    samples (``terms.partition``); with one, they are wherever it reaches, with their own. ``tell``
+    is called with a line on each answer that is left out.
     Raises BadInput before the folder is touched where settings, data or machine can't be used.
     """
     name = name or recipe.name
-    server = _Server(recipe, settings, terms, seed, machine, name, grid)
+    server = _Server(recipe, settings, terms, seed, machine, name, grid, tell)
     return running.start(
         recipe,
         settings,
@@ -56,7 +58,7 @@ def start(
         progress=progress,
         name=name,
         place=server.place,
-        verb="federate",
+        verb="federate" if grid is None else "federate init DIR",
         flags=_words(terms),
         about={"federation": dataclasses.asdict(terms), "rounds": []},
     )
@@ -69,6 +71,7 @@ def resume(
     threads: int | None = None,
     progress: Progress | None = None,
     grid: Any = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Record:
     """Go on with an interrupted federation, from the round of its last checkpoint."""
     record = read(folder)
@@ -84,7 +87,7 @@ def resume(
     if positions(folder / "checkpoint"):
         saved = load_checkpoint(folder / "checkpoint")
         _refuse_other_terms(saved.state.get("record", {}).get("federation"), terms, folder)
-    server = _Server(recipe, settings, terms, record["seed"], machine, record["recipe"], grid)
+    server = _Server(recipe, settings, terms, record["seed"], machine, record["recipe"], grid, tell)
     return running.resume(
         folder, data_path=data_path, threads=threads, progress=progress, place=server.place
     )
@@ -134,9 +137,11 @@ class _Server:
         machine: Machine,
         name: str,
         grid: Any,
+        tell: Callable[[str], None],
     ):
         self.recipe, self.settings, self.terms = recipe, settings, terms
         self.seed, self.machine, self.name, self.grid = seed, machine, name, grid
+        self.tell = tell
 
     def place(self, plan: Plan, data: Dataset) -> None:
         """Have the plan's stages learned in rounds, at clients."""
@@ -168,8 +173,9 @@ class _Server:
                 terms = dataclasses.replace(terms, clients=len(parts))
         elif terms.server_share:
             own = _only(data, data.train, torch.arange(len(data.train)))
-        task = Task(self.recipe, turn, each, terms, self.machine, own, self.grid is None)
-        members = Members(grid, terms, turn, alike(plan, data))
+        task = Task(self.recipe, turn, each, terms, self.machine, own, self.grid is None, self.tell)
+        wanted, strict = alike(plan, data), self.grid is None
+        members = Members(grid, terms, turn, wanted, strict=strict, tell=self.tell)
         plan.schedule = Federated(plan.schedule, task, members)
         plan.augment = None  # the clients'
         # A round is an epoch of one batch to the run's loop.

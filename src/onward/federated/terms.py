@@ -4,7 +4,7 @@ Nothing here needs Flower.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from ..errors import BadInput
@@ -19,7 +19,7 @@ class Federation:
     """How a recipe's cells are trained across data owners.
 
     Attributes:
-        clients: data owners
+        clients: data owners (of partition=files as many as there are files)
         rounds: of every stage, each a like part of its epochs; null for one epoch a round
         partition: how training samples are shared out
         alpha: of partition=dirichlet; the smaller, the less alike the clients' labels
@@ -76,8 +76,21 @@ class Federation:
         """Refuse, by name, what means nothing without another."""
         if self.partition == "files" and not self.files:
             raise BadInput("partition=files wants a folder of .npz files: give --files DIR")
-        if self.files and self.partition != "files":
-            raise BadInput(f"files are of partition=files, and partition is {self.partition}")
+        # A flag that would change nothing is somebody's mistake.
+        apart = {
+            "files": ("partition", "files"),
+            "alpha": ("partition", "dirichlet"),
+            "labels_each": ("partition", "labels"),
+            "server_momentum": ("server", "fedavgm"),
+            "server_share": ("head", "server"),
+        }
+        usual = {field.name: field.default for field in fields(self)}
+        for name, (other, wanted) in apart.items():
+            if getattr(self, name) != usual[name] and getattr(self, other) != wanted:
+                raise BadInput(
+                    f"{name} is of {other}={wanted}, and {other} is {getattr(self, other)}: leave "
+                    "one out"
+                )
         if self.server == "fedavg" and self.server_lr is not None:
             raise BadInput(
                 "server=fedavg takes the mean as it is, without a server_lr: leave it out"

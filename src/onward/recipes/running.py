@@ -262,7 +262,7 @@ def command(
     recipe: Recipe, name: str, settings: Any, seed: int, machine: Machine, verb: str = "run"
 ) -> str:
     """The command line that repeats a run: what differs from the recipe's own settings."""
-    words = ["onward", verb, name]
+    words = ["onward", *verb.split(), name]
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         if value != getattr(recipe.defaults, field.name):
