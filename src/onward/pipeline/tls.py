@@ -209,7 +209,12 @@ class Tls(Link):
                 with self.changed:
                     self._newcomers[tls] = time.monotonic() + HANDSHAKE
                 named = f"{address[0]}:{address[1]}"
-                threading.Thread(target=self._greet, args=(tls, named), daemon=True).start()
+                try:
+                    threading.Thread(target=self._greet, args=(tls, named), daemon=True).start()
+                except RuntimeError:  # no more threads: it may come again
+                    with self.changed:
+                        self._newcomers.pop(tls, None)
+                    tls.close()
             now = time.monotonic()
             with self.changed:
                 many = list(self._newcomers)[: max(0, len(self._newcomers) - NEWCOMERS)]
