@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from command import onward
 from test_results import record as made_record
 
@@ -57,6 +58,7 @@ def test_page_and_figure() -> None:
 
 
 def test_a_row_is_federated_and_known_again(tmp_path: Path) -> None:
+    pytest.importorskip("flwr", reason="the extra `federated` has it")
     asked = (
         *("table", "test_federation_table:TINY", "--seeds", "0"),
         *("--out", tmp_path / "runs", "--results", tmp_path / "results"),
