@@ -282,10 +282,20 @@ def _classes(splits: dict[str, tuple[NDArray[Any], NDArray[Any]]], path: Path, g
     return classes
 
 
+_ALIGNED = 64
+"""Bytes: a multiple of it is where torch's own tensors begin."""
+
+
 def _split(x: NDArray[Any], y: NDArray[Any]) -> Split:
-    """Tensors of their own, contiguous, in the two types of a split; bytes become [0, 1]."""
+    """Tensors of their own, contiguous, in the two types of a split; bytes become [0, 1].
+
+    Samples lie where torch puts its own: a product may round otherwise where memory is aligned
+    otherwise, and NumPy aligns to 16 bytes, differently in each process.
+    """
     samples = torch.from_numpy(np.ascontiguousarray(x))
     if samples.dtype == torch.uint8:
         samples = samples.to(torch.float32).div_(255)
+    elif samples.data_ptr() % _ALIGNED:
+        samples = samples.clone()
     kind = np.float32 if y.dtype.kind == "f" else np.int64
     return Split(samples, torch.from_numpy(y.astype(kind)))
