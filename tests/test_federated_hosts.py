@@ -1,6 +1,7 @@
 """A federation as it is deployed: Flower's server and clients in processes, over TLS, with keys."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -100,6 +101,9 @@ def test_hosts_learn_what_one_process_learns(hosts: Hosts, tmp_path: Path) -> No
 
     stranger = tmp_path / "stranger"  # whose key nobody knows
     shutil.copytree(there / "client-0", stranger)
+    for own in (stranger, there / "client-0", there / "client-1"):
+        script = (own / "start.sh").read_text()  # ports of one host's clients have to differ
+        (own / "start.sh").write_text(re.sub(r"--port \d+", f"--port {free_port()}", script))
     other = onward("federate", "init", tmp_path / "other", *words)
     assert other.code == 0
     shutil.copy(tmp_path / "other" / "client-0" / "client.key", stranger / "client.key")
@@ -125,7 +129,8 @@ def test_hosts_learn_what_one_process_learns(hosts: Hosts, tmp_path: Path) -> No
     done = onward("federate", *again)
     assert done.code == 0, done.err
     far = there / "server" / "run"
-    assert [each["refused"] for each in record.read(far)["rounds"]] == [{}] * 3
+    rounds = record.read(far)["rounds"]
+    assert [(each["clients"], each["refused"]) for each in rounds] == [([0, 1], {})] * 3
     down = [each["bytes_down"][0] for each in record.read(far)["rounds"]]
     assert down == [each["bytes_down"][0] for each in record.read(near)["rounds"]]
     a, b = weights(near), weights(far)
