@@ -424,7 +424,7 @@ def test_owners_of_few_and_of_many_samples_all_count(tmp_path: Path) -> None:
         alone = ("--alone",) if row[0].startswith("uff") else ()
         found = federate(tmp_path / row[0], *row, *alone, *given)
         assert all(each["refused"] == {} for each in found["rounds"]), row
-        assert found["federation"]["clients"] == 10  # as asked; the files say how many there are
+        assert found["federation"]["clients"] == 3
 
 
 def test_noise_is_each_clients_and_each_rounds_own() -> None:
@@ -559,7 +559,8 @@ def test_silent_clients_are_missed_and_the_rounds_go_on(
         messages = list(messages)
         if messages[0].metadata.message_type == "train":
             asked[0] += 1
-            self.silent = {1 + (asked[0] + i) % 10 for i in range(3)}  # 30 % in each round
+            silent = {1 + (asked[0] + i) % 10 for i in range(3)}  # 30 % in each round
+            messages = [m for m in messages if m.metadata.dst_node_id not in silent]
         return true(self, messages, timeout=timeout)
 
     monkeypatch.setattr(InProcess, "send_and_receive", some)

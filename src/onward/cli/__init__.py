@@ -138,19 +138,8 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
 
 
 VERBS = (
-    *(
-        "ls",
-        "show",
-        "run",
-        "relay",
-        "pipeline",
-        "federate",
-        "resume",
-        "eval",
-        "predict",
-        "generate",
-    ),
-    *("report", "check", "data", "table", "bench", "export", "exits", "sweep"),
+    *("ls", "show", "run", "relay", "pipeline", "federate", "resume", "eval", "predict"),
+    *("generate", "report", "check", "data", "table", "bench", "export", "exits", "sweep"),
 )
 
 

@@ -28,7 +28,10 @@ def run(words: list[str]) -> int:
         raise BadInput("`onward federate init` wants a folder and a recipe: init DIR RECIPE ...")
     folder, name, *rest = words
     recipe = recipes.find(name)
-    address, rest = _address(rest)
+    asked, rest = cli_settings.apart(rest, {"address"})
+    if not asked:
+        raise BadInput("`onward federate init` wants the server's --address HOST:PORT")
+    address = asked[-1].removeprefix("--address").removeprefix("=")
     terms, rest = terms_of(recipe, rest)
     settings, flags = cli_settings.parse(recipe, name, rest)
     if flags.out:
@@ -48,13 +51,3 @@ def run(words: list[str]) -> int:
     )
     print("\n".join(deploy.told(Path(folder), places, flags.data)))
     return 0
-
-
-def _address(words: list[str]) -> tuple[str, list[str]]:
-    for number, word in enumerate(words):
-        flag, inline, value = word.partition("=")
-        if flag == "--address" and inline:
-            return value, words[:number] + words[number + 1 :]
-        if flag == "--address" and number + 1 < len(words):
-            return words[number + 1], words[:number] + words[number + 2 :]
-    raise BadInput("`onward federate init` wants the server's --address HOST:PORT, for the clients")

@@ -19,7 +19,7 @@ training samples; docs/federation.md has the way to hosts of their own (`onward 
 A stage's epochs are those of every client, in as many rounds (--epochs 12 --rounds 12: one each).
 Under the schedule simultaneous all cells travel in each round; under greedy (uff-*: --regime
 separate) one after another, and only the one that learns. One client and one round are the run
-that `onward run` makes, bit for bit.
+that `onward run` makes, bit for bit. Nothing runs beside a federation, no controls either.
 
 """
 
@@ -77,24 +77,16 @@ def run(given: argparse.Namespace) -> int:
 
 def terms_of(recipe: Any, words: list[str]) -> tuple[Any, list[str]]:
     """The federation's own flags, as its terms, and the words that are the recipe's."""
-    from ..federated.terms import Federation, refuse_secure_aggregation
+    from ..federated.terms import NO_SECURE_AGGREGATION, Federation
     from . import settings as cli_settings
 
     own = {field.name for field in dataclasses.fields(Federation)}
-    mine: list[str] = []
-    rest: list[str] = []
-    waiting = list(words)
-    while waiting:
-        word = waiting.pop(0)
-        flag, inline, _ = word.removeprefix("--").partition("=")
-        refuse_secure_aggregation(flag in ("secure_aggregation", "secagg"))
-        goes = mine if word.startswith("--") and flag in own else rest
-        goes.append(word)
-        if not inline and waiting and not waiting[0].startswith("--"):
-            goes.append(waiting.pop(0))
+    mine, rest = cli_settings.apart(words, own)
     known = cli_settings.names(recipe)
     for word in rest:
         flag = word.removeprefix("--").partition("=")[0]
+        if flag in ("secure_aggregation", "secagg"):
+            raise BadInput(NO_SECURE_AGGREGATION)
         if word.startswith("--") and flag not in known:
             near = nearest(flag, [*own, *known])
             raise BadInput(f"{recipe.name} has no setting {flag!r}, nor a federation: {near}")
@@ -104,8 +96,9 @@ def terms_of(recipe: Any, words: list[str]) -> tuple[Any, list[str]]:
             f"{recipe.name} has a setting called {sorted(taken)[0]}, and so has every federation: "
             "rename it"
         )
-    terms = dataclasses.replace(recipe, name="federate", defaults=Federation(), controls={})
-    found, _ = cli_settings.parse(dataclasses.replace(terms, twin=None), "a federation", mine)
+    # The terms are read as a recipe's settings are.
+    as_recipe = dataclasses.replace(recipe, defaults=Federation(), twin=None, controls={})
+    found, _ = cli_settings.parse(as_recipe, "a federation", mine)
     return found, rest
 
 

@@ -8,7 +8,7 @@ first, then, where a value was refused, by trying the values one by one.
 import dataclasses
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -124,6 +124,25 @@ def describe_flags(recipe: Recipe) -> list[tuple[str, str, str]]:
 def print_help(recipe: Recipe, name: str) -> None:
     """The flags of a recipe."""
     run_parser(recipe, name).print_help(sys.stdout)
+
+
+def apart(words: Sequence[str], own: Collection[str]) -> tuple[list[str], list[str]]:
+    """The words of these flags, with their values, and all others.
+
+    >>> apart(["--lr", "1", "--clients=3", "--twin"], {"clients"})
+    (['--clients=3'], ['--lr', '1', '--twin'])
+    """
+    mine: list[str] = []
+    rest: list[str] = []
+    waiting = list(words)
+    while waiting:
+        word = waiting.pop(0)
+        flag, inline, _ = word.removeprefix("--").partition("=")
+        goes = mine if word.startswith("--") and flag in own else rest
+        goes.append(word)
+        if not inline and waiting and not waiting[0].startswith("--"):
+            goes.append(waiting.pop(0))
+    return mine, rest
 
 
 def names(recipe: Recipe) -> list[str]:

@@ -19,6 +19,7 @@ from torch import Tensor
 from ..errors import BadInput
 from ..version import __version__
 from .owner import Learned, Turn, Weights
+from .terms import Federation
 
 QUIET = {
     **{"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"},
@@ -194,7 +195,7 @@ def size(record: ArrayRecord) -> int:
     return sum(len(array.data) for array in record.values())
 
 
-def strategy(terms: Any, clients: int) -> Strategy:
+def strategy(terms: Federation, clients: int) -> Strategy:
     """Flower's strategy for one stage: how the server's weights follow those of its clients."""
     common: dict[str, Any] = dict.fromkeys(
         ("min_train_nodes", "min_evaluate_nodes", "min_available_nodes"), 1
@@ -247,14 +248,12 @@ def remind(strategy: Strategy, kept: Mapping[str, Tensor], sent: Weights) -> Non
 class InProcess(Grid):
     """Every client in this process, one after another: Flower's grid without a network.
 
-    ``clients`` are the clients' contexts by number; a client that raises is an error reply, as from
-    a SuperNode, and ``silent`` ones never answer.
+    ``contexts`` are the clients', by node; one that raises is an error reply, as from a SuperNode.
     """
 
     def __init__(self, app: ClientApp, contexts: Mapping[int, Context]):
         TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 0, 1
         self.app, self.contexts = app, dict(contexts)
-        self.silent: set[int] = set()
         self._count = 0
 
     @property
@@ -295,8 +294,6 @@ class InProcess(Grid):
         replies = []
         for message in messages:
             node = message.metadata.dst_node_id
-            if node in self.silent:
-                continue
             self._count += 1
             message.metadata.__dict__["_message_id"] = str(self._count)
             try:

@@ -47,6 +47,8 @@ def start(
     Raises BadInput before the folder is touched where settings, data or machine can't be used.
     """
     name = name or recipe.name
+    if terms.partition == "files":
+        terms = dataclasses.replace(terms, clients=len(_files(terms)))
     server = _Server(recipe, settings, terms, seed, machine, name, grid, tell)
     return running.start(
         recipe,
@@ -111,7 +113,8 @@ def share_out(data: Dataset, terms: Federation, seed: int) -> tuple[list[Dataset
         keep = order[count:].sort().values
         rest = Split(rest.x[keep], rest.y[keep])
     if terms.partition == "files":
-        return _from_files(data, terms), own
+        each = [sets.load_part(path, data) for path in _files(terms)]
+        return [dataclasses.replace(data, train=train) for train in each], own
     if data.target != "classes" and terms.partition != "iid":
         raise BadInput(
             f"partition={terms.partition} goes by labels, and {data.name} has numbers to predict: "
@@ -169,8 +172,6 @@ class _Server:
         if grid is None:
             parts, own = share_out(data, terms, self.seed)
             grid = rehearse(self.recipe, parts, self.machine)
-            if terms.partition == "files":
-                terms = dataclasses.replace(terms, clients=len(parts))
         elif terms.server_share:
             own = _only(data, data.train, torch.arange(len(data.train)))
         task = Task(self.recipe, turn, each, terms, self.machine, own, self.grid is None, self.tell)
@@ -220,13 +221,14 @@ def _only(data: Dataset, split: Split, index: torch.Tensor) -> Dataset:
     return dataclasses.replace(data, train=train, validation=none, test=none)
 
 
-def _from_files(data: Dataset, terms: Federation) -> list[Dataset]:
+def _files(terms: Federation) -> list[Path]:
+    """A client's each, in order of their names.  Raises BadInput where there is none."""
     assert terms.files is not None
     folder = Path(terms.files)
-    files = sorted(folder.glob("*.npz")) if folder.is_dir() else []
-    if not files:
+    found = sorted(folder.glob("*.npz")) if folder.is_dir() else []
+    if not found:
         raise BadInput(f"files wants a folder with an .npz of each client, and {folder} has none")
-    return [dataclasses.replace(data, train=sets.load_part(path, data)) for path in files]
+    return found
 
 
 def _words(terms: Federation) -> list[str]:

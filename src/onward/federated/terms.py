@@ -5,7 +5,7 @@ Nothing here needs Flower.
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Literal
 
 from ..errors import BadInput
 
@@ -114,11 +114,8 @@ class Federation:
         return epochs // rounds
 
 
-def refuse_secure_aggregation(asked: Any) -> None:
-    """Say why it is not there.  Raises BadInput where it is asked for."""
-    if asked:
-        raise BadInput(
-            "secure aggregation is not to be had: Flower 1.41 has none for messages that carry "
-            "some cells only (its SecAgg+ is of the older interface). The server sees each "
-            "client's weights; clip and dp_noise bound what one sample can change"
-        )
+NO_SECURE_AGGREGATION = (
+    "secure aggregation is not to be had: Flower 1.41 has none for messages that carry some cells "
+    "only (its SecAgg+ is of the older interface). The server sees each client's weights; clip and "
+    "dp_noise bound what one client can change"
+)
