@@ -10,8 +10,8 @@ demo: $(STAMP)  ## train on embedded digits, beside backprop, and write a report
 	rm -rf runs/demo
 	$(VENV)/bin/onward run ff-digits --twin --threads 1 --out runs/demo
 
-test: $(STAMP)  ## every test
-	$(VENV)/bin/python -m pytest
+test: $(STAMP)  ## every test, a file at a time on each of up to four processes
+	$(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: $(STAMP)  ## the quick ones: style, types, imports, promises
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .

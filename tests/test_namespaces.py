@@ -81,7 +81,7 @@ def places(folder: Path, words: tuple[str, ...], papers: Path) -> Places:
 
 
 def begun(folder: Path, process: "subprocess.Popen[Any]") -> None:
-    late = time.monotonic() + 60
+    late = time.monotonic() + 200
     while not checkpoint.positions(folder / "checkpoint"):
         assert process.poll() is None, "it ended before its time"
         assert time.monotonic() < late, "nothing was saved"

@@ -678,7 +678,9 @@ def test_greedy_hands_on_every_view_once() -> None:
     assert sent == [0, numbers * widths[0], numbers * widths[1], 0]
 
 
-@pytest.mark.parametrize("name", BY_NAME.keys() - {"recurrent"})  # that one: test_recurrent.py
+@pytest.mark.parametrize(
+    "name", sorted(BY_NAME.keys() - {"recurrent"})
+)  # that one: test_recurrent.py
 def test_losses_are_those_of_the_stages_stations(name: str) -> None:
     row, (x, y) = row_of(wrong()), made()
     for stage in BY_NAME[name](row, x, y, generator(0, "negatives")):
