@@ -11,8 +11,9 @@ from onward import __version__
 project, author, release = "Onward", "The founders of Onward", __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 root_doc = "docs/index"
-include_patterns = ["docs/*.md", "results/*.md", "README.md", "RESULTS.md", "CHANGELOG.md"]
-include_patterns += ["CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md"]
+include_patterns = ["docs/*.md", "docs/tutorials/*.md", "results/*.md", "benchmarks/README.md"]
+include_patterns += [f"{page}.md" for page in ("README", "RESULTS", "CHANGELOG")]
+include_patterns += ["CONTRIBUTING.md", "SECURITY.md"]
 exclude_patterns = ["runs", "site", ".venv"]
 myst_heading_anchors = 3
 html_theme, html_title = "furo", f"Onward {__version__}"

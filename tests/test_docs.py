@@ -19,9 +19,10 @@ def test_every_public_name_is_on_the_page_of_names() -> None:
 
 
 def test_every_page_is_reached_from_the_first() -> None:
-    index = (ROOT / "docs" / "index.md").read_text()
-    pages = {page.stem for page in (ROOT / "docs").glob("*.md")} - {"index"}
-    assert pages <= set(re.findall(r"^(\w+)$", index, flags=re.MULTILINE))
+    for folder in (ROOT / "docs", ROOT / "docs" / "tutorials"):
+        index = (folder / "index.md").read_text()
+        pages = {page.stem for page in folder.glob("*.md")} - {"index"}
+        assert pages <= set(re.findall(r"^(\w+)$", index, flags=re.MULTILINE))
 
 
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:

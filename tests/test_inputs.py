@@ -153,8 +153,8 @@ def test_a_folder_is_read_in_the_order_of_names(tmp_path: Path) -> None:
 
 def test_missing_and_unknown_files(tmp_path: Path) -> None:
     refused(tmp_path / "nothing.npy", GREY, "no file or folder", "nothing.npy", "wanted")
-    (tmp_path / "rows.csv").write_text("1,2,3")
-    refused(tmp_path / "rows.csv", GREY, "rows.csv", ".npy", ".png")
+    (tmp_path / "rows.txt").write_text("1,2,3")
+    refused(tmp_path / "rows.txt", GREY, "rows.txt", ".npy", ".png", ".csv")
     empty = tmp_path / "empty"
     empty.mkdir()
     refused(empty, GREY, "no images", "PNG")

@@ -11,6 +11,7 @@ import struct
 import warnings
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from onward import sheet
 from onward.errors import BadInput, not_finite
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -40,7 +42,9 @@ _BROKEN = (
 )
 
 
-def read_inputs(path: str | Path, shape: tuple[int, ...]) -> tuple[list[str], Tensor]:
+def read_inputs(
+    path: str | Path, shape: tuple[int, ...], columns: Sequence[str] = ()
+) -> tuple[list[str], Tensor]:
     """Read inputs for a network trained on samples of `shape`: their names, x [N, *shape] float32.
 
     `path` is one of
@@ -49,6 +53,9 @@ def read_inputs(path: str | Path, shape: tuple[int, ...]) -> tuple[list[str], Te
       or uint8, divided by 255, as training data is; [N, *shape], flat rows
       [N, product of shape], [N, H, W] for one channel, or [N, H, W, C]. A row's name is the
       file's with the row's number, `rows.npy[0]`;
+    - for a network trained on a table, whose features are `columns`: a .csv or .tsv file with these
+      names in its first line, in any order. Other columns are passed over. A row's name is the
+      file's with the row's number below that line, from 0 on;
     - an image (PNG, JPEG or BMP, 8 bits a channel) of exactly H x W pixels, turned to grey
       (C = 1), RGB (C = 3) or RGBA (C = 4) and scaled to [0, 1]. Its name is the file's. Bright
       ink on a dark ground or the reverse: as in the training data, nothing inverts it;
@@ -70,19 +77,27 @@ def read_inputs(path: str | Path, shape: tuple[int, ...]) -> tuple[list[str], Te
         return [file.name for file in files], _read_images(files, shape)
     if not place.is_file():
         raise BadInput(
-            f"there is no file or folder {place}; wanted an .npy or .npz file, an image or a "
+            f"there is no file or folder {place}; wanted an .npy, .npz or .csv file, an image or a "
             "folder of images"
         )
     suffix = place.suffix.lower()
     if suffix in _IMAGES:
         return [place.name], _read_images([place], shape)
-    if suffix not in (".npy", ".npz"):
+    if suffix in sheet.ENDINGS:
+        if not columns:
+            raise BadInput(
+                f"{place} is a table, and the run was not trained on one, whose columns it could "
+                "be held against; save the inputs as .npy"
+            )
+        x = sheet.read_features(place, columns)
+    elif suffix in (".npy", ".npz"):
+        array = _read_npy(place) if suffix == ".npy" else _read_npz(place)
+        x = _arranged(_scaled(array, place), shape, place)
+    else:
         raise BadInput(
-            f"{place} is no known kind of input; wanted .npy, .npz, {', '.join(_IMAGES)} or a "
-            "folder of images"
+            f"{place} is no known kind of input; wanted .npy, .npz, "
+            f"{', '.join((*sheet.ENDINGS, *_IMAGES))} or a folder of images"
         )
-    array = _read_npy(place) if suffix == ".npy" else _read_npz(place)
-    x = _arranged(_scaled(array, place), shape, place)
     return [f"{place.name}[{row}]" for row in range(len(x))], torch.from_numpy(x)
 
 

@@ -81,7 +81,7 @@ OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
         **{"measure": _TEXT, "text": _OBJECT, "places": _LIST},
         **{"federation": _OBJECT, "rounds": _LIST},
     },
-    "data": {"target": _TEXT, "symbols": _TEXT},
+    "data": {"target": _TEXT, "symbols": _TEXT, "columns": _LIST},
     "machine": {"note": _TEXT},
 }
 """Keys that are there only where they say something unusual: of the record, and inside."""
@@ -166,7 +166,10 @@ def check(record: object, where: str) -> None:
         _check(part, there, f"{key}." if key else "", where)
     for number, cell in enumerate(record["cells"]):
         _check(cell, CELL, f"cells[{number}].", where)
-    lists = (("shape", _WHOLE), ("label_names", _TEXT), ("range", _OPTIONAL_NUMBER))
+    lists = (
+        *(("shape", _WHOLE), ("label_names", _TEXT), ("columns", _TEXT)),
+        ("range", _OPTIONAL_NUMBER),
+    )
     for key, types in lists:
         if not all(_is(value, types) for value in record["data"].get(key, ())):
             raise BadInput(f"{where}: data.{key} should be a list of {_names(types)}")

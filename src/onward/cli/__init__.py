@@ -98,10 +98,10 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     )
     evaluate = verb("eval", "test errors of a trained run, on its own or other labelled data")
     evaluate.add_argument("folder", metavar="DIR", type=Path)
-    evaluate.add_argument("--data", metavar="PATH", help="folder, .npz or text; else the run's own")
+    evaluate.add_argument("--data", metavar="PATH", help="folder, .npz, .csv or text; else its own")
     predict = verb("predict", "labels, numbers or strangeness of new inputs")
     predict.add_argument("folder", metavar="DIR", type=Path)
-    predict.add_argument("input", metavar="INPUT", help=".npy, .npz, an image or a folder of them")
+    predict.add_argument("input", metavar="INPUT", help=".npy, .npz, .csv, an image or a folder")
     predict.add_argument("--format", type=_one_of("csv", "json"), default="csv", metavar="csv|json")
     predict.add_argument(
         "--readout",
@@ -128,7 +128,7 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
         metavar="list|download|verify",
     )
     data.add_argument("name", metavar="NAME", nargs="?")
-    data.add_argument("--data", metavar="PATH", help="verify this folder, .npz or text file")
+    data.add_argument("--data", metavar="PATH", help="verify this folder, .npz, .csv or text file")
     tables.add_flags(verb("table", "make the missing runs of a paper's table, and write its page"))
     bench.add_flags(verb("bench", "what training costs beside backprop, by two protocols"))
     exporting.add_flags(verb("export", "a finished run as ONNX, pt2 or safetensors, and its card"))

@@ -67,6 +67,15 @@ def not_below(record: dict[str, Any], controls: Mapping[str, dict[str, Any]]) ->
     return found
 
 
+_WIDE = 20.0
+"""How far from 0 a sample's numbers are usual: pixels reach 1, standardised features seldom 10."""
+
+
+def _ends(record: dict[str, Any]) -> list[float]:
+    """The smallest and largest number in the training samples, as far as the record has them."""
+    return [end for end in record.get("data", {}).get("range", ()) if end is not None] or [0.0]
+
+
 def _advice(record: dict[str, Any]) -> str:
     """What helps most often, as far as the run's recipe has it."""
     known = {
@@ -77,6 +86,8 @@ def _advice(record: dict[str, Any]) -> str:
     }
     settings, done = record["settings"], ("appended", "standardised")
     found = [told for name, told in known.items() if settings.get(name, done[0]) not in done]
+    if "samples" not in settings and max(map(abs, _ends(record))) > _WIDE:
+        found.append("features scaled alike, e.g. to mean 0 and spread 1 (these run far)")
     if "text" not in record:  # where labels are what comes next, they can't be another's
         found.append("and look whether each label is that of its own sample")
     return ", ".join(found)

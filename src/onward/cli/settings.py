@@ -20,7 +20,7 @@ from ..errors import BadInput, nearest
 from ..recipes import Recipe
 
 OWN: dict[str, tuple[Any, Any, str]] = {
-    "data": (str | None, None, "folder in the original layout, .npz, or a text file"),
+    "data": (str | None, None, "folder in the original layout, .npz, .csv or text"),
     "out": (str | None, None, "folder of the run (runs/RECIPE/seed-N)"),
     "seed": (int, 0, "all generators derive from it"),
     "device": (Literal["auto", "cpu", "cuda"], "auto", "where to compute"),

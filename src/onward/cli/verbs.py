@@ -252,7 +252,7 @@ def eval(given: argparse.Namespace) -> int:
     from ..recipes import running
 
     opened = running.open_run(given.folder)
-    dataset = running.run_data(given.folder, opened.record, given.data)
+    dataset = running.test_data(given.folder, opened.record, given.data)
     about = opened.record["data"]
     wanted, came = tuple(about["shape"]), dataset.shape
     if dataset.target != about.get("target", "classes"):
@@ -285,8 +285,9 @@ def predict(given: argparse.Namespace) -> int:
     from .predictions import other_scale, predictions
 
     opened = running.open_run(given.folder)
-    names, x = read_inputs(given.input, tuple(opened.record["data"]["shape"]))
-    if (other := other_scale(x, opened.record["data"].get("range", []))) is not None:
+    about = opened.record["data"]
+    names, x = read_inputs(given.input, tuple(about["shape"]), about.get("columns", ()))
+    if (other := other_scale(x, about.get("range", []))) is not None:
         print(f"onward: {other}: hand in inputs of the same scale", file=sys.stderr)
     text = predictions(opened, names, x, given.readout, given.format)
     if given.out is None:

@@ -10,6 +10,7 @@
 | `cifar10` | (3, 32, 32) | first 45,000, last 5,000 of the training files / 10,000 |
 | `aesop`, any text file | (10, 30), windows of symbols | 80 / 10 / 10 % of the text |
 | an .npz file | as saved | as saved; without a validation split the last sixth of train |
+| a .csv or .tsv file | (D,), a column each | 2/3, 1/6, 1/6: a fixed permutation, stratified |
 
 The official test set is always the test split, whole and in its order. Pixels are in [0, 1];
 features of tables are in the units they were measured in; a text is folded to 30 symbols (text.py).
@@ -20,6 +21,7 @@ Shapes: x [N, *shape] float32, y [N] int64, or float32 where it is a number to p
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +31,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from onward import sheet
 from onward.data import builtin, formats, sources, text
 from onward.data.dataset import Dataset, Split
 from onward.data.sources import MIRRORS
@@ -42,9 +45,11 @@ __all__ = [
     "Split",
     "catalogue",
     "download",
-    "is_text",
+    "is_own_file",
+    "is_table",
     "load",
     "load_part",
+    "load_test",
     "verify",
 ]
 
@@ -58,8 +63,9 @@ def load(name: str = "digits", path: str | Path | None = None, *, gaps: bool = F
     and perhaps x_validation, y_validation (`onward.data.formats.read_npz` has the shapes). An
     .npz file is named by its stem, whatever `name` says; without a validation split its last
     sixth of train becomes one. With `gaps` its labels may leave out classes, as data to test a
-    trained network on may. A .txt file, or any file where the set is a text, is read as text
-    (`onward.data.text`), and named by its stem, too. The first line of a NOTE.txt in the folder
+    trained network on may. A .csv or .tsv file is a table with a line of names
+    (`onward.sheet`); a .txt file, or any file where the set is a text, is read as text
+    (`onward.data.text`): named by their stems, too. The first line of a NOTE.txt in the folder
     becomes the note.
 
     Without `path`, the folder in the environment variable ONWARD_DATA is looked into, then the
@@ -76,7 +82,9 @@ def load(name: str = "digits", path: str | Path | None = None, *, gaps: bool = F
         place = Path(path).expanduser()
         if place.suffix.lower() == ".npz":
             return _from_npz(place, gaps)
-        if is_text(name, place):
+        if is_table(place):
+            return _from_sheet(place)
+        if _is_text(name, place):
             return text.read(place, place.stem, "file")
         return _from_folder(name, sources.local_folder(name, place), "folder")
     if not entry(name).files:
@@ -86,9 +94,34 @@ def load(name: str = "digits", path: str | Path | None = None, *, gaps: bool = F
     return _from_folder(name, sources.fetch(name), "download")
 
 
-def is_text(name: str, path: Path) -> bool:
-    """Whether `load` reads `path` as a text of one's own: a .txt, or any file for a set of text."""
-    return path.suffix.lower() == ".txt" or (path.is_file() and entry(name).text)
+def is_own_file(name: str, path: str | Path) -> bool:
+    """Whether `load` reads `path` as a file of one's own, which is named by itself."""
+    place = Path(path)
+    return place.suffix.lower() == ".npz" or is_table(place) or _is_text(name, place)
+
+
+def is_table(path: str | Path) -> bool:
+    """Whether `load` reads `path` as a table: a .csv or .tsv file."""
+    return Path(path).suffix.lower() in sheet.ENDINGS
+
+
+def load_test(path: str | Path, about: Mapping[str, Any]) -> Dataset:
+    """All rows of a .csv or .tsv file as the test set of a run that was trained on such a table.
+
+    `about` is the `data` object of its record (docs/record.md), which says what the columns and the
+    classes are; the other splits are empty. Raises `BadInput` where the file lacks one of them.
+    """
+    place = Path(path).expanduser()
+    read = sheet.read(place)
+    x = sheet.read_features(place, about["columns"])
+    none = _split(x[:0], np.zeros(0, dtype=np.int64))
+    return Dataset(
+        *(place.stem, none, none, _split(x, sheet.known_targets(read, about))),
+        *(about["classes"], tuple(about["label_names"])),
+        origin="file",
+        target=about.get("target", "classes"),
+        columns=tuple(about["columns"]),
+    )
 
 
 def catalogue() -> list[dict[str, object]]:
@@ -263,6 +296,27 @@ def _from_npz(path: Path, gaps: bool) -> Dataset:
         origin="file",
         target="numbers" if numbers else "classes",
     )
+
+
+def _from_sheet(path: Path) -> Dataset:
+    read = sheet.read(path)
+    y, names = sheet.targets(read)
+    numbers = y.dtype.kind == "f"
+    order = np.random.RandomState(0).permutation(len(y)) if numbers else builtin.stratified(y)
+    ends = (0, *(len(y) * part // 6 for part in (4, 5, 6)))
+    parts = (order[start:end] for start, end in pairwise(ends))
+    train, validation, test = (_split(read.x[part], y[part]) for part in parts)
+    return Dataset(
+        *(path.stem, train, validation, test, 1 if numbers else len(names), names),
+        origin="file",
+        note=f"{'a number' if numbers else 'classes'} to predict: column {read.target!r}",
+        target="numbers" if numbers else "classes",
+        columns=read.columns,
+    )
+
+
+def _is_text(name: str, path: Path) -> bool:
+    return path.suffix.lower() == ".txt" or (path.is_file() and entry(name).text)
 
 
 def _classes(splits: dict[str, tuple[NDArray[Any], NDArray[Any]]], path: Path, gaps: bool) -> int:

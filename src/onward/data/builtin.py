@@ -21,7 +21,7 @@ def digits() -> Arrays:
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
-    order = _stratified(labels)
+    order = stratified(labels)
     x = (images[order] / 16).astype(np.float32).reshape(-1, 1, 8, 8)
     return x, labels[order].astype(np.int64)
 
@@ -31,7 +31,7 @@ def cancer() -> Arrays:
     from sklearn.datasets import load_breast_cancer
 
     features, labels = load_breast_cancer(return_X_y=True)
-    order = _stratified(labels)
+    order = stratified(labels)
     return features[order].astype(np.float32), labels[order].astype(np.int64)
 
 
@@ -65,7 +65,7 @@ def synthetic(samples: int) -> Arrays:
     return (pixels / 255).astype(np.float32).reshape(-1, 1, 8, 8), y.astype(np.int64)
 
 
-def _stratified(labels: NDArray[Any]) -> NDArray[np.int64]:
+def stratified(labels: NDArray[Any]) -> NDArray[np.int64]:
     """An order of the samples whose every stretch has each class in its share.
 
     Cutting it anywhere gives pieces that are right to within a sample or two. The order within a

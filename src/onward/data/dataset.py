@@ -36,10 +36,11 @@ class Dataset:
 
     `origin` is `embedded` (comes with a dependency), `made` (computed on the spot), `folder`
     (local files in the original layout), `download` (fetched once, then cached) or `file` (an
-    .npz or text file). `note` is one line a reader of the results ought to know, such as "re-coded
-    as JPEG". `target` is what y holds: classes, named by `label_names`, or numbers to predict; then
-    `classes` is 1 and the one label name is that of the quantity. `symbols` are the characters of a
-    text whose samples are windows [W, K] of them, one-hot, and whose classes are the next ones.
+    .npz, .csv or text file). `note` is one line a reader of the results ought to know, such as
+    "re-coded as JPEG". `target` is what y holds: classes, named by `label_names`, or numbers to
+    predict; then `classes` is 1 and the one label name is that of the quantity. `symbols` are the
+    characters of a text whose samples are windows [W, K] of them, one-hot, and whose classes are
+    the next ones. `columns` are the names of a table's features, where its file has them.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Dataset:
     note: str | None = None
     target: Literal["classes", "numbers"] = "classes"
     symbols: str | None = None
+    columns: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -91,5 +93,6 @@ class Dataset:
             "fingerprint": self.fingerprint(),
             **target,
             **({} if self.symbols is None else {"symbols": self.symbols}),
+            **({"columns": list(self.columns)} if self.columns else {}),
             "range": [float(x.min()), float(x.max())] if x.numel() else [],
         }

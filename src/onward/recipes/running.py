@@ -71,9 +71,7 @@ def start(
     if seed < 0:
         raise BadInput(f"seed should be 0 or more, and is {seed}")
     machine.resolve()
-    own_file = data_path is not None and (
-        Path(data_path).suffix.lower() == ".npz" or data.is_text(settings.dataset, Path(data_path))
-    )
+    own_file = data_path is not None and data.is_own_file(settings.dataset, data_path)
     dataset = recipe.data(settings, data.load(settings.dataset, data_path))
     plan = recipe.build(settings, dataset, seed)
     if place is not None:
@@ -362,6 +360,26 @@ def run_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
     return recipe.data(settings, named)
 
 
+def test_data(folder: Path, record: Record, data_path: str | None) -> Dataset:
+    """Data whose test set a run is judged on: its own, from ``data_path`` or where it read them.
+
+    Another table (.csv) than the one that the run read is test samples from top to bottom.
+    """
+    own = local_of(folder).get("data")
+    if (
+        data_path is None
+        or not data.is_table(data_path)
+        or Path(data_path).resolve() == Path(own or "")
+    ):
+        return run_data(folder, record, data_path)
+    if not record["data"].get("columns"):
+        raise BadInput(
+            f"the run was not trained on a table, whose columns {data_path} could be held against: "
+            "name data of the run's kind"
+        )
+    return data.load_test(data_path, record["data"])
+
+
 def local_of(folder: Path) -> dict[str, Any]:
     """What only this machine needs to know of a run; empty where it left nothing."""
     path = folder / train.LOCAL
@@ -398,4 +416,5 @@ def blank(record: Mapping[str, Any]) -> Dataset:
         *(about["name"], split, split, split, about["classes"], names, about["origin"]),
         target=target,
         symbols=about.get("symbols"),
+        columns=tuple(about.get("columns", ())),
     )
