@@ -279,3 +279,70 @@ def test_the_recorded_commands_do_it_again(
         assert all(torch.equal(wanted[key], came[key]) for key in wanted)
         assert ("test error" in done.out) == (name == "readout")
         assert f"uff-dae-mnist, {name} on synthetic" in done.out
+
+
+# --- signatures
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keys of two sites, a and b. Not to be changed."""
+    pytest.importorskip("cryptography", reason="the extra tls is not installed")
+    folder = tmp_path_factory.mktemp("keys")
+    for name in "ab":
+        made = onward("relay", "keys", folder / name)
+        assert made.code == 0, made.err
+    return folder
+
+
+def test_a_signed_file_is_trained_on(row: list[Path], keys: Path, tmp_path: Path) -> None:
+    assert (keys / "a.key").stat().st_mode & 0o777 == 0o600
+    shutil.copy(file(row[0]), tmp_path / "a.safetensors")
+    signed = onward("relay", "sign", tmp_path / "a.safetensors", keys / "a.key")
+    assert (signed.code, signed.out) == (0, f"{tmp_path / 'a.safetensors.sig'}\n")
+    both = f"{keys / 'b.pub'},{keys / 'a.pub'}"
+    words = ("relay", tmp_path / "a.safetensors", "--threads", "1", "--out", tmp_path / "b")
+    done = onward(*words, "--signed_by", both)
+    assert done.code == 0, done.err
+    assert f"a.safetensors: signed by {keys / 'a.pub'}" in done.err
+    mine, theirs = learned(tmp_path / "b", "cell-1"), learned(row[1], "cell-1")
+    assert all(theirs[key].equal(value) for key, value in mine.items())
+
+
+def test_what_others_signed_or_changed_is_refused(
+    row: list[Path], keys: Path, tmp_path: Path
+) -> None:
+    out, copy = tmp_path / "out", tmp_path / "a.safetensors"
+    shutil.copy(file(row[0]), copy)
+    words = ("relay", copy, "--out", out, "--signed_by")
+    assert "is not signed: a.safetensors.sig is missing" in onward(*words, keys / "a.pub").complaint
+    assert onward("relay", "sign", copy, keys / "a.key").code == 0
+    assert "not what" in onward(*words, keys / "b.pub").complaint
+    assert "is no public key" in onward(*words, keys / "a.key").complaint
+    assert "can't be read" in onward(*words, keys / "none.pub").complaint
+    assert "wants files of public keys" in onward(*words, ",").complaint
+    # Another file of the same kind under this signature; the same file, said to be another seed's.
+    shutil.copy(file(row[1]), copy)
+    assert "not what" in onward(*words, keys / "a.pub").complaint
+    whole = file(row[0]).read_bytes()
+    assert whole.count(rb"\"seed\": 3") == 1
+    copy.write_bytes(whole.replace(rb"\"seed\": 3", rb"\"seed\": 4"))
+    assert latents.read(copy).about["seed"] == 4
+    assert "not what" in onward(*words, keys / "a.pub").complaint
+    (tmp_path / "a.safetensors.sig").write_text("?")
+    assert "is no signature" in onward(*words, keys / "a.pub").complaint
+    assert not out.exists()
+
+
+def test_keys_and_words_that_will_not_do(row: list[Path], keys: Path, tmp_path: Path) -> None:
+    before = (keys / "a.key").read_bytes()
+    assert "is there already" in onward("relay", "keys", keys / "a").complaint
+    assert (keys / "a.key").read_bytes() == before
+    assert "wants NAME" in onward("relay", "keys").complaint
+    assert "wants LATENTS and NAME.key" in onward("relay", "sign", file(row[0])).complaint
+    no_key = onward("relay", "sign", file(row[0]), keys / "a.pub").complaint
+    assert "is no private key" in no_key
+    (tmp_path / "x.safetensors").write_bytes(b"no latents")
+    not_latents = onward("relay", "sign", tmp_path / "x.safetensors", keys / "a.key").complaint
+    assert "not a file of latents" in not_latents
+    assert not list(tmp_path.glob("*.sig"))

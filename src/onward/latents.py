@@ -89,6 +89,16 @@ def write(path: Path, about: Mapping[str, Any], answers: Answers) -> None:
             beside.unlink(missing_ok=True)
 
 
+def signed(path: Path) -> bytes:
+    """What a signature of a file is over: its header, which has the sum of every tensor.
+
+    Raises BadInput for what :func:`read` refuses.
+    """
+    read(path)
+    with open(path, "rb") as file:
+        return file.read(int.from_bytes(file.read(8), "little"))
+
+
 def read(path: Path) -> Latents:
     """A file of latents, every number of it checked, then memory-mapped.
 

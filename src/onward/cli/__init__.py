@@ -148,7 +148,13 @@ RECIPES = ("run", "relay", "pipeline", "federate")
 
 FILES = {
     **{"pipeline": "pipelines", "generate": "generating", "table": "tables", "bench": "bench"},
-    **{"federate": "federating", "export": "exporting", "exits": "exiting", "sweep": "sweeping"},
+    **{
+        "relay": "relaying",
+        "federate": "federating",
+        "export": "exporting",
+        "exits": "exiting",
+        "sweep": "sweeping",
+    },
 }
 """Verbs with a file of their own, whose function is called run; the others are in verbs.py."""
 

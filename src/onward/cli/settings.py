@@ -87,6 +87,7 @@ def parse_relay(words: Sequence[str]) -> Namespace:
     """The flags of a relay's later parts, whose settings are in a file.  Raises BadInput."""
     own = {flag: OWN[flag] for flag in ("data", "out", "device", "precision", "threads")}
     own["recipe"] = (str | None, None, "a recipe of your own")
+    own["signed_by"] = (str | None, None, "public keys of those whose files are taken")
     parser = ArgumentParser(exit_on_error=False, default_env=False, allow_abbrev=False)
     for flag, (kind, default, meaning) in own.items():
         parser.add_argument(f"--{flag}", type=kind, default=default, help=meaning)

@@ -114,61 +114,6 @@ def run(given: argparse.Namespace) -> int:
     return see_through(train, out)
 
 
-RELAY = """\
-usage: onward relay RECIPE [--SETTING VALUE ...] --out DIR      the first cell, on samples
-       onward relay LATENTS --out DIR                           the next cell, on a file of latents
-       onward relay LATENTS LATENTS ... --data PATH --out DIR   the readout, on the files of all
-
-Each site trains one cell of the row and leaves DIR/latents.safetensors for the next, which needs
-nothing else: no sample, label or gradient travels. Settings and seed are those of the first site.
-The weights are those of `onward run RECIPE --regime separate`, bit for bit.
-
-  --data PATH        for the readout: where the labels are, in the data set that the row began with
-  --recipe NAME      MODULE:ATTRIBUTE of a recipe of your own; it is never taken from a file
-  --device, --precision, --threads as for `onward run`
-"""
-
-
-def relay(given: argparse.Namespace) -> int:
-    """One part of a row at a site of its own."""
-    from .. import recipes
-    from . import settings as cli_settings
-
-    words: list[str] = list(given.words)
-    if not words or words[0] in ("-h", "--help"):
-        print(RELAY, end="")
-        return 0
-    files = [word for word in words if Path(word).suffix == ".safetensors"]
-    if words[0] in files:
-        flags = cli_settings.parse_relay([word for word in words if word not in files])
-        recipe, settings, name = None, None, flags.recipe
-    else:
-        name, *rest = words
-        recipe = recipes.find(name)
-        if "-h" in rest or "--help" in rest:
-            cli_settings.print_help(recipe, name)
-            return 0
-        settings, flags = cli_settings.parse(recipe, name, rest)
-    if flags.out is None:
-        raise BadInput("`onward relay` wants the folder of this site's part: --out DIR")
-    from ..plan import Machine
-    from ..progress import progress_for
-    from ..recipes import relay as relays
-
-    out = Path(flags.out)
-    machine = Machine(flags.device, flags.precision, flags.threads)
-    more: dict[str, Any] = {"machine": machine, "out": out, "data_path": flags.data}
-    more["progress"] = progress_for(sys.stderr)
-
-    def train() -> None:
-        if recipe is None:
-            relays.following([Path(file) for file in files], recipe=name, **more)
-        else:
-            relays.first(recipe, settings, seed=flags.seed, name=name, **more)
-
-    return see_through(train, out)
-
-
 def resume(given: argparse.Namespace) -> int:
     """Go on with an interrupted run, and with those that are to stand beside it."""
     from ..progress import progress_for

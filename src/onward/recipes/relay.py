@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .. import checkpoint, data, latents, schedules, train
+from .. import checkpoint, data, latents, schedules, signatures, train
 from ..algorithms import Clean
 from ..cells import Untouched
 from ..cells.lengths import Normalise
@@ -107,6 +107,19 @@ def following(
     local: dict[str, Any] = {"latents": [str(path.resolve()) for path in files]}
     local |= {"data": data_path} if data_path else {}
     return _train(site, machine, out, local, progress)
+
+
+def sign(path: Path, key: Path) -> Path:
+    """Sign a file of latents into PATH.sig with a private key.  -> where the signature is.
+
+    Raises BadInput for what is no such file, whole and as it was written, and no such key.
+    """
+    return signatures.sign(path, latents.signed(path), key)
+
+
+def signer(path: Path, keys: Sequence[Path]) -> Path:
+    """Which of the public ``keys`` signed a file of latents. Raises BadInput where none did."""
+    return signatures.signer(path, latents.signed(path), keys)
 
 
 def resume(
