@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from command import onward, same, weights
 
 import onward as library
-from onward import BadInput, data, record
+from onward import BadInput, checkpoint, data, record
 from onward.federated import Federation, partitions, share_out
 from onward.federated.accepted import refusals
 from onward.federated.owner import Turn, Weights, learn, prepared, schedule_of
@@ -477,6 +478,28 @@ def test_noise_and_momentum_go_on_as_if_uninterrupted(
     monkeypatch.undo()
     assert onward("resume", tmp_path / "run").code == 0
     same(tmp_path / "whole", tmp_path / "run")
+
+
+def test_a_disk_that_is_full_at_the_server_costs_one_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*DAE, "--epochs", "4", "--clients", "2", "--server", "fedavgm")
+    federate(tmp_path / "whole", *words)
+    sound, run = os.fsync, tmp_path / "run"
+
+    def full(handle: int) -> None:
+        if len(checkpoint.positions(run / "checkpoint")) == 2:
+            raise OSError(28, "No space left on device")
+        sound(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    said = onward("federate", *words, "--out", run).complaint
+    assert "could not be written (No space left on device)" in said
+    assert "the last good one is" in said
+    monkeypatch.undo()
+    assert len(record.read(run)["rounds"]) == 1  # the second could not be kept
+    assert onward("resume", run).code == 0
+    same(tmp_path / "whole", run)
 
 
 def evil(content: Any, what: str) -> None:
