@@ -9,9 +9,10 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,6 +57,11 @@ class Hosts:
             )
         self.processes.append(process)
         return process
+
+    def kill(self, process: "subprocess.Popen[bytes]") -> None:
+        """As kill -9 does, with all that it has started."""
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     def told(self, log: str) -> str:
         return (self.folder / log).read_text(errors="replace")
@@ -137,6 +143,64 @@ def test_hosts_learn_what_one_process_learns(hosts: Hosts, tmp_path: Path) -> No
     assert a.keys() == b.keys()
     assert all(a[k].equal(b[k]) for k in a)
     assert record.read(near)["test_error"] == record.read(far)["test_error"]
+
+
+def test_a_client_and_the_server_are_killed_and_come_back(hosts: Hosts, tmp_path: Path) -> None:
+    files, there = parts(tmp_path / "parts"), tmp_path / "hosts"
+    words = (*("ff-digits", "--width", "16", "--epochs", "10", "--clients", "2"), *AT)
+    address = ("--wait", "45", "--address", f"127.0.0.1:{free_port()}")
+    done = onward("federate", "init", there, *words, *address)
+    assert done.code == 0, done.err
+    clients, far = [there / f"client-{number}" for number in range(2)], there / "server" / "run"
+    for own in clients:
+        script = (own / "start.sh").read_text()
+        (own / "start.sh").write_text(re.sub(r"--port \d+", f"--port {free_port()}", script))
+
+    def client(number: int) -> "subprocess.Popen[bytes]":
+        words = (clients[number] / "start.sh", files / f"{number}.npz")
+        return hosts.start(*words, log=f"client-{number}.log")
+
+    def until(enough: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+        late = time.monotonic() + 250
+        while True:
+            rounds = record.read(far)["rounds"] if (far / "record.json").exists() else []
+            if enough(rounds):
+                return rounds
+            assert run.poll() is None, hosts.told("run.log")
+            assert time.monotonic() < late, (rounds, hosts.told("run.log"))
+            time.sleep(0.2)
+
+    server = hosts.start(there / "server" / "start.sh", log="server.log")
+    hosts.until("server.log", "clients may start")
+    client(0)
+    mortal = client(1)
+    run = hosts.start(there / "server" / "run.sh", log="run.log")
+    until(lambda rounds: len(rounds) > 0)
+    hosts.kill(mortal)
+    until(lambda rounds: "1" in rounds[-1]["refused"])
+    client(1)
+    before = until(lambda rounds: not rounds[-1]["refused"])
+    assert len(before) < 10, "there is something left to go on with"
+
+    hosts.kill(server)
+    assert run.wait(timeout=100) != 0
+    kept = record.read(far)["rounds"]
+    assert kept[: len(before)] == before
+    hosts.start(there / "server" / "start.sh", log="again.log")
+    hosts.until("again.log", "clients may start")
+    late = time.monotonic() + 200
+    while True:  # the app of the server that died holds its folder until it has noticed
+        run = hosts.start(there / "server" / "run.sh", log="again-run.log")
+        code = run.wait(timeout=300)
+        if "another process is at work" not in hosts.told("again-run.log"):
+            break
+        assert time.monotonic() < late
+        time.sleep(5)
+    assert code == 0, hosts.told("again-run.log")
+    rounds = record.read(far)["rounds"]
+    assert rounds[: len(kept)] == kept
+    assert [each["round"] for each in rounds] == list(range(1, 11))
+    assert rounds[-1]["refused"] == {}
 
 
 def test_what_is_written_for_hosts(tmp_path: Path) -> None:

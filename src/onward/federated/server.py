@@ -185,7 +185,7 @@ class _Server:
             epochs=training.epochs // each,
             batch=len(data.train),
             evaluate_every=max(1, training.evaluate_every // each),
-            checkpoint_every=max(1, training.checkpoint_every // each),
+            checkpoint_every=1,  # a round is dear: others did its work
         )
 
 
