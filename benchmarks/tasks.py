@@ -35,9 +35,14 @@ from onward.train import new_record
 
 COMPONENTS = (8, 16, 32, 64)
 
+RECIPES = {
+    "tabular": "uff-tabular-cancer",
+    "regression": "uff-regression-diabetes",
+    "anomaly": "uff-anomaly-mnist",
+}
 HEAD = """# Unsupervised Forward-Forward on other data and tasks
 
-Written by the command at the end; don't edit it. Errors and scores are of the test set, last epoch,
+Written by the commands below; don't edit it. Errors and scores are of the test set, last epoch,
 mean ± sample standard deviation over seeds. A penalty of scikit-learn's models and the number of
 principal components are chosen on the validation set. What the cells must beat is the same cells
 frozen as drawn; that any data and task would do is the paper's claim as others tell it, and no
@@ -56,26 +61,33 @@ def main() -> None:
     given = parser.parse_args()
     machine = Machine("cpu", threads=1)
     machine.resolve()
-    page = [HEAD]
-    for table in given.tables:
-        if table == "anomaly":
-            page += anomaly(given, machine)
-        else:
-            name = {"tabular": "uff-tabular-cancer", "regression": "uff-regression-diabetes"}
-            page += beside(find(name[table]), given, machine)
+    found = sections(given.write)
     where = meter.machine(torch.device("cpu"), machine.precision, machine.fast)
     places = {given.data: "PATH", str(given.write): "results/tasks.md"}
     words = [places.get(word, word) for word in sys.argv[1:]]
-    page.append(
+    told = (
         f"\n`python benchmarks/tasks.py {shlex.join(words)}`; commit {meter.commit()['id']}; "
         f"{where['processor']}, {where['threads']} thread; "
         + ", ".join(f"{name} {version}" for name, version in meter.versions().items())
     )
-    text = "\n".join(page) + "\n"
+    for table in given.tables:
+        recipe = find(RECIPES[table])
+        made = anomaly(given, machine) if table == "anomaly" else beside(recipe, given, machine)
+        found[recipe.name] = "\n".join([*made, told])
+    page = [HEAD, *(found[name] + "\n" for name in RECIPES.values() if name in found)]
+    text = "\n".join(page)
     if given.write:
         write_atomically(given.write, text.encode())
     else:
         print(text)
+
+
+def sections(page: Path | None) -> dict[str, str]:
+    """What a page that is there has of each recipe, each with the command that made it."""
+    if page is None or not page.exists():
+        return {}
+    _, *parts = page.read_text().split("\n## `")
+    return {part.partition("`")[0]: f"## `{part}".rstrip("\n") for part in parts}
 
 
 def beside(recipe: Recipe, given: argparse.Namespace, machine: Machine) -> list[str]:
@@ -87,7 +99,7 @@ def beside(recipe: Recipe, given: argparse.Namespace, machine: Machine) -> list[
         "UFF cells, all latents": settings,
         "UFF cells, separate": replace(settings, regime="separate"),
         "the same cells frozen as drawn": replace(settings, regime="frozen"),
-        "readout on raw samples": replace(settings, regime="raw"),
+        "readout on the standardised features": replace(settings, regime="raw"),
         "backprop, all latents": replace(settings, regime="backprop"),
         "backprop MLP of the same encoders": replace(settings, regime="backprop", read=last),
     }
@@ -111,9 +123,7 @@ def beside(recipe: Recipe, given: argparse.Namespace, machine: Machine) -> list[
         ]
     best = min(scores, key=lambda strength: scores[strength][0])
     name = type(models[best]).__name__
-    said += [
-        f"| scikit-learn's {name}, {best:g} | {scores[best][0]:.2f} | {scores[best][1]:.2f} |\n"
-    ]
+    said += [f"| scikit-learn's {name}, {best:g} | {scores[best][0]:.2f} | {scores[best][1]:.2f} |"]
     return said
 
 

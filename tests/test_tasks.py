@@ -238,7 +238,10 @@ def test_any_row_of_auto_encoders_has_a_strangeness() -> None:
     made, rng = data.load("synthetic"), generator(0, "cells")
     cells = [AutoEncoder(64, 20, rng=rng)]
     run = library.fit(cells, UnsupervisedForwardForward(), made, epochs=3, readout=None, threads=1)
-    usual, noise = run.strangeness(made.test.x), run.strangeness(torch.rand(50, 1, 8, 8))
+    usual, noise = (
+        run.strangeness(made.test.x),
+        run.strangeness(torch.rand(50, 1, 8, 8, generator=rng)),
+    )
     assert usual.shape == (200,)
     assert float(noise.median()) > float(usual.median())
 

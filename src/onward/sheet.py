@@ -78,7 +78,12 @@ def read(path: Path) -> Sheet:
     texts = tuple(row[at] for row in rows)
     if gaps := [line for line, text in enumerate(texts, 2) if text.lower() in _MISSING]:
         raise BadInput(_missing(path, {names[at]: gaps}))
-    return Sheet(path, tuple(columns), _numbers(path, names, rows, columns), names[at], texts)
+    why = (
+        "" if named else f" ({names[at]!r}, the last column, is taken as what is to be predicted: "
+    )
+    why += "" if named else "to predict another one, name that `target`)"
+    x = _numbers(path, names, rows, columns, why)
+    return Sheet(path, tuple(columns), x, names[at], texts)
 
 
 def read_features(path: Path, columns: Sequence[str]) -> NDArray[np.float32]:
@@ -190,7 +195,11 @@ def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
 
 
 def _numbers(
-    path: Path, names: Sequence[str], rows: Sequence[Sequence[str]], columns: Sequence[str]
+    path: Path,
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    columns: Sequence[str],
+    why: str = "",
 ) -> NDArray[np.float32]:
     """Named columns as x [N, D], or BadInput naming those with gaps, words or too large numbers."""
     x = np.empty((len(rows), len(columns)), dtype=np.float32)
@@ -205,8 +214,8 @@ def _numbers(
             if value is None or abs(value) > _LARGEST:
                 raise BadInput(
                     f"{path}, row {line}: column {name!r} holds {row[at]!r}, wanted a number of "
-                    "float32, with '.' before decimals; write words as numbers (a column of 0 and "
-                    "1 for each), or drop the column"
+                    f"float32, with '.' before decimals{why}; drop the column, or write its words "
+                    "as numbers (a column of 0 and 1 for each)"
                 )
             x[line - 2, number] = value
     if gaps:
@@ -225,7 +234,8 @@ def _number(text: str) -> float | None:
 
 def _missing(path: Path, gaps: Mapping[str, Sequence[int]]) -> str:
     told = [
-        f"column {name!r} in {len(lines):,} row{'s' if len(lines) > 1 else ''}, first in {lines[0]}"
+        f"column {name!r} in {len(lines):,} row{'s' if len(lines) > 1 else ''}, "
+        f"first in row {lines[0]}"
         for name, lines in list(gaps.items())[:6]
     ]
     more = [f"{len(gaps) - 6} more columns"] if len(gaps) > 6 else []

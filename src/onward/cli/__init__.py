@@ -127,7 +127,7 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
         default="list",
         metavar="list|download|verify",
     )
-    data.add_argument("name", metavar="NAME", nargs="?")
+    data.add_argument("name", metavar="NAME", nargs="?", help="or a file of your own, to verify")
     data.add_argument("--data", metavar="PATH", help="verify this folder, .npz, .csv or text file")
     tables.add_flags(verb("table", "make the missing runs of a paper's table, and write its page"))
     bench.add_flags(verb("bench", "what training costs beside backprop, by two protocols"))

@@ -24,8 +24,8 @@ def say_result(folder: Path) -> None:
     """The last lines of a run: test errors, its controls' beside them, and where to look."""
     from ..record import read
     from ..report import characters, spent
+    from ..report.guessing import verdict
     from ..report.records import companions
-    from .guessing import no_better, not_below
 
     print()
     beside = {place: read(place) for place in companions(folder)}
@@ -46,7 +46,7 @@ def say_result(folder: Path) -> None:
     print(f"cost: {spent.line(record)}")
     print(f"report: {folder / 'report.html'}")
     controls = {place.name: its for place, its in beside.items() if place.name != "twin"}
-    for line in no_better(record) or not_below(record, controls):
+    for line in verdict(record, controls):
         print(line)
 
 

@@ -92,7 +92,7 @@ def build(s: UnsupervisedSettings, data: "Dataset", seed: int) -> "Plan":
     """The row that the settings describe, freshly drawn; each cell from a generator of its own."""
     from functools import partial
 
-    from ..cells import layer_norm
+    from ..cells import layer_norm, unchanged
     from ..optimizers import RATE_SCHEDULES, adamw
     from ..plan import Plan, Training
     from ..readouts import LinearReadout
@@ -102,6 +102,8 @@ def build(s: UnsupervisedSettings, data: "Dataset", seed: int) -> "Plan":
 
     check(s)
     algorithm, schedule = regime(s)
+    # Across the few features of a table a layer norm would take away what a linear model needs.
+    bare = s.regime == "raw" and s.samples == "standardised"
     row = build_row(
         cells(s, data, seed),
         algorithm,
@@ -111,7 +113,7 @@ def build(s: UnsupervisedSettings, data: "Dataset", seed: int) -> "Plan":
         read=range(1 if s.regime == "raw" else len(s.widths)) if s.read is None else s.read,
         head=partial(
             LinearReadout,
-            normalise=layer_norm,
+            normalise=unchanged if bare else layer_norm,
             bias=True,
             task=suited(data.target, data.train.y),
         ),

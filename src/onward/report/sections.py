@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from . import guessing
 from . import quantities as q
 from .curves import charts, side_by_side
 from .fields import NEGATIVE, POSITIVE, NoPicturesError, first_weights, gallery
@@ -44,8 +45,18 @@ def result(runs: Runs) -> str:
         "label and takes the one the cells like best; “linear” is a softmax on the cells' outputs"
         f"{_kinds(runs)}.</p>"
     )
-    numbers = _tiles(runs) + table("Every run", head, rows) + _cells_alone(runs)
+    numbers = _tiles(runs) + _verdict(runs) + table("Every run", head, rows) + _cells_alone(runs)
     return numbers + (told if names else "")
+
+
+def _verdict(runs: Runs) -> str:
+    """What a run's end said of its errors beside guessing and its controls."""
+    own, before = runs[0][1], "control: "
+    beside = {n.removeprefix(before): r for n, r in runs[1:] if n.startswith(before)}
+    if own["status"] != "finished":
+        return ""
+    lines = "".join(f"<p>{escape(line)}</p>" for line in guessing.verdict(own, beside))
+    return f'<div class="banner" role="note">{lines}</div>' if lines else ""
 
 
 def _kinds(runs: Runs) -> str:
