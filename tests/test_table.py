@@ -397,7 +397,7 @@ def test_runs_are_made_once_copied_and_told(here: Path) -> None:
             run = here / "runs" / row / f"seed-{seed}"
             assert kept.read_bytes() == (run / "record.json").read_bytes()
             assert "report.html" in run.with_name(f"seed-{seed}.log").read_text()
-    assert "finished twin, seed 1: test error linear" in done.out
+    assert "finished twin, seed 1: validation error linear" in done.out
     assert (here / "results" / "tiny.md").read_text() == "local: 2\ntwin: 2\n"
     assert (here / "results" / "tiny" / "rows.svg").read_text() == "2"
 
@@ -407,7 +407,7 @@ def test_runs_are_made_once_copied_and_told(here: Path) -> None:
     (here / "results" / "local" / "seed-0.json").unlink()
     assert "1 trained, to be copied" in onward("table", "my_tables:table", "--dry").out
     copied = onward("table", "my_tables:table", "--seeds", "0")
-    assert copied.out.startswith("copied   local, seed 0: test error")
+    assert copied.out.startswith("copied   local, seed 0: validation error")
     # Other settings are neither taken for done nor run over.
     other = onward("table", "my_tables:table", "--seeds", "0", "--set", "epochs 2", "width=8")
     assert other.code == 1
