@@ -75,7 +75,7 @@ collect_ignore = [f"src/onward/federated/{name}.py" for name in speak_flower]
 
 pages = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()],
-    patterns=["README.md", "docs/*.md"],
+    patterns=["README.md", "docs/*.md", "docs/parts/*.md"],
     setup=enter,
     teardown=leave,
 )

@@ -11,7 +11,13 @@ from onward import __version__
 project, author, release = "Onward", "The founders of Onward", __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 root_doc = "docs/index"
-include_patterns = ["docs/*.md", "docs/tutorials/*.md", "results/*.md", "benchmarks/README.md"]
+include_patterns = [
+    "docs/*.md",
+    "docs/tutorials/*.md",
+    "docs/parts/*.md",
+    "results/*.md",
+    "benchmarks/README.md",
+]
 include_patterns += [f"{page}.md" for page in ("README", "RESULTS", "CHANGELOG")]
 include_patterns += ["CONTRIBUTING.md", "SECURITY.md"]
 exclude_patterns = ["runs", "site", ".venv"]

@@ -19,7 +19,7 @@ def test_every_public_name_is_on_the_page_of_names() -> None:
 
 
 def test_every_page_is_reached_from_the_first() -> None:
-    for folder in (ROOT / "docs", ROOT / "docs" / "tutorials"):
+    for folder in (ROOT / "docs", *(ROOT / "docs" / part for part in ("tutorials", "parts"))):
         index = (folder / "index.md").read_text()
         pages = {page.stem for page in folder.glob("*.md")} - {"index"}
         assert pages <= set(re.findall(r"^(\w+)$", index, flags=re.MULTILINE))

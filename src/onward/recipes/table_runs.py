@@ -244,7 +244,9 @@ def _keep(job: Job) -> str:
     write_atomically(job.result, content)
     errors = record["validation_error"] or {}  # the test's are for the page, not to choose by
     shown = [f"{k} {100 * v:.2f} %" for k, v in errors.items() if isinstance(v, float)]
-    return f"validation error {', '.join(shown)}; {record['cost']['train_seconds']:.0f} s of training"
+    return (
+        f"validation error {', '.join(shown)}; {record['cost']['train_seconds']:.0f} s of training"
+    )
 
 
 def _log(job: Job) -> Path:
