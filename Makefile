@@ -11,7 +11,7 @@ demo: $(STAMP)  ## train on embedded digits, beside backprop, and write a report
 	$(VENV)/bin/onward run ff-digits --twin --threads 1 --out runs/demo
 
 test: $(STAMP)  ## every test, a file at a time on each of up to four processes
-	$(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)  ## the quick ones: style, types, imports, promises
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
