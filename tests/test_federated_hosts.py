@@ -145,6 +145,9 @@ def test_hosts_learn_what_one_process_learns(hosts: Hosts, tmp_path: Path) -> No
     assert record.read(near)["test_error"] == record.read(far)["test_error"]
 
 
+@pytest.mark.skipif(
+    "ONWARD_SLOW" not in os.environ, reason="five minutes, most of it waiting: set ONWARD_SLOW=1"
+)
 def test_a_client_and_the_server_are_killed_and_come_back(hosts: Hosts, tmp_path: Path) -> None:
     files, there = parts(tmp_path / "parts"), tmp_path / "hosts"
     words = (*("ff-digits", "--width", "16", "--epochs", "10", "--clients", "2"), *AT)
