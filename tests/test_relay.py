@@ -3,6 +3,7 @@
 import json
 import shlex
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -332,6 +333,15 @@ def test_what_others_signed_or_changed_is_refused(
     (tmp_path / "a.safetensors.sig").write_text("?")
     assert "is no signature" in onward(*words, keys / "a.pub").complaint
     assert not out.exists()
+
+
+def test_without_the_package_a_line_says_what_to_install(
+    row: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("cryptography", "cryptography.exceptions", "cryptography.hazmat.primitives"):
+        monkeypatch.setitem(sys.modules, name, None)
+    said = onward("relay", file(row[0]), "--signed_by", "a.pub", "--out", tmp_path / "x")
+    assert "pip install 'onward[tls]'" in said.complaint
 
 
 def test_keys_and_words_that_will_not_do(row: list[Path], keys: Path, tmp_path: Path) -> None:

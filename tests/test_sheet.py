@@ -124,6 +124,12 @@ def test_what_can_not_be_used_is_refused(
     refused(table(tmp_path / "t.csv", *lines), *words)
 
 
+def test_a_number_to_predict_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    refused(
+        table(tmp_path / "t.csv", "a,b", *(f"1,{r}.5" for r in range(6)), "1,1e40"), "'b'", "1e+40"
+    )
+
+
 def test_files_that_are_not_there_or_no_text_are_refused(tmp_path: Path) -> None:
     refused(tmp_path / "none.csv", "No such file")
     (tmp_path / "t.csv").write_bytes(b"a,b\n\xff\xfe,1\n")

@@ -78,10 +78,11 @@ def read(path: Path) -> Sheet:
     texts = tuple(row[at] for row in rows)
     if gaps := [line for line, text in enumerate(texts, 2) if text.lower() in _MISSING]:
         raise BadInput(_missing(path, {names[at]: gaps}))
-    why = (
-        "" if named else f" ({names[at]!r}, the last column, is taken as what is to be predicted: "
+    guessed = (
+        f" ({names[at]!r}, the last column, is taken as what is to be predicted: to predict "
+        "another one, name that `target`)"
     )
-    why += "" if named else "to predict another one, name that `target`)"
+    why = "" if named else guessed
     x = _numbers(path, names, rows, columns, why)
     return Sheet(path, tuple(columns), x, names[at], texts)
 
@@ -128,7 +129,7 @@ def targets(sheet: Sheet) -> tuple[NDArray[Any], tuple[str, ...]]:
     elif all(text.lstrip("+-").isdigit() for text in kinds) and len(kinds) <= MOST_CLASSES:
         names = sorted(kinds, key=int)
     else:
-        return np.array(numbers, dtype=np.float32), (sheet.target,)
+        return _as_numbers(sheet, numbers), (sheet.target,)
     number_of = {name: number for number, name in enumerate(names)}
     return np.array([number_of[text] for text in sheet.texts], dtype=np.int64), tuple(names)
 
@@ -147,7 +148,7 @@ def known_targets(sheet: Sheet, about: Mapping[str, Any]) -> NDArray[Any]:
                 f"{sheet.path}: column {sheet.target!r} holds {word!r}, and the run was trained to "
                 "predict numbers; name other --data"
             )
-        return np.array(numbers, dtype=np.float32)
+        return _as_numbers(sheet, numbers)
     names = list(about["label_names"])
     if strange := sorted(set(sheet.texts) - set(names)):
         raise BadInput(
@@ -155,6 +156,15 @@ def known_targets(sheet: Sheet, about: Mapping[str, Any]) -> NDArray[Any]:
             f"trained on the classes {_told(names)}; name other --data"
         )
     return np.array([names.index(text) for text in sheet.texts], dtype=np.int64)
+
+
+def _as_numbers(sheet: Sheet, numbers: Sequence[float | None]) -> NDArray[np.float32]:
+    if far := [n for n in numbers if n is not None and abs(n) > _LARGEST]:
+        raise BadInput(
+            f"{sheet.path}: column {sheet.target!r} holds {far[0]:g}, too large for float32; "
+            "write it in other units"
+        )
+    return np.array(numbers, dtype=np.float32)
 
 
 def _rows(path: Path) -> tuple[list[str], list[list[str]]]:

@@ -53,9 +53,9 @@ def signer(path: Path, content: bytes, keys: Sequence[Path]) -> Path:
 
     Raises BadInput where there is no signature, or none of these keys made it for this content.
     """
+    ed25519, serialization = _package()
     from cryptography.exceptions import InvalidSignature
 
-    ed25519, serialization = _package()
     beside, told = _beside(path), ", ".join(map(str, keys))
     if not beside.is_file():
         raise BadInput(

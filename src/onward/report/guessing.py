@@ -12,7 +12,7 @@ def verdict(record: Mapping[str, Any], controls: Mapping[str, Mapping[str, Any]]
 
 
 def no_better(record: Mapping[str, Any]) -> list[str]:
-    """Lines for readouts that classify no better than the most frequent class, always answered.
+    """Lines for readouts no better than one answer to all, and what to try; often none.
 
     With n test samples, of which a share p are not of that class, always answering it has the error
     p, give or take the standard error sqrt(p (1 - p) / n); no better is above p less two of these.
@@ -88,6 +88,7 @@ def not_below(record: Mapping[str, Any], controls: Mapping[str, Mapping[str, Any
 
 
 _MEAN = 0.95
+"""The error from which on a predicted number is hardly better than the mean, whose error is 1."""
 
 
 def _number(error: object) -> TypeGuard[float]:
