@@ -195,6 +195,22 @@ def test_a_table_is_trained_on_judged_and_predicted(
     assert "'height'" in less.err
 
 
+def test_the_end_and_the_page_say_where_learning_has_not_helped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    random = np.random.RandomState(0)
+    rows = [f"{a:.3f},{b:.3f},{c:.3f}" for a, b, c in random.rand(60, 3)]
+    table(tmp_path / "noise.csv", "a,b,length", *rows)
+    seen = onward("data", "verify", "noise.csv")
+    assert "a number to predict: column 'length'" in seen.out
+    common = ("--alone", "--epochs", "1", "--threads", "1", "--out", "run")
+    done = onward("run", "uff-regression-diabetes", "--data", "noise.csv", *common)
+    told = "linear: hardly better than always answering the mean"
+    assert told in done.out
+    assert told in (tmp_path / "run" / "report.html").read_text()
+
+
 def test_a_number_is_predicted_from_a_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
