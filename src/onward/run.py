@@ -32,6 +32,7 @@ from .errors import BadInput
 from .fast import linear_scores
 from .files import alone
 from .flops import counted
+from .graphs import replayed
 from .interrupts import interruptible
 from .optimizers import set_rate
 from .plan import Machine, Plan
@@ -121,8 +122,7 @@ class Run:
         about, threads = self.record["machine"], torch.get_num_threads()
         if threads != about["threads"]:
             told = f"threads {about['threads']} until step {self.at.steps:,}, then {threads}"
-            notes = [*filter(None, [about.get("note")]), told]
-            about.update(threads=threads, note="; ".join(notes))
+            about.update(threads=threads, note="; ".join(filter(None, (about.get("note"), told))))
 
     def train(self) -> Record:
         """Train to the end; returns the finished record (and writes it, with a folder)."""
@@ -177,7 +177,7 @@ class Run:
                 if self._saved is not None:
                     checkpoint.recall(self._saved, self._memory)
                     self._saved = None
-                self._train_stage(stage)
+                self._train_stage(replayed(stage, self.device, self.rng))
             self._measure_memory(resident)
 
     def _begin_stage(self, number: int, stage: Stage, flops: int) -> None:
@@ -377,8 +377,8 @@ class Run:
             if math.isfinite(loss) and sound:
                 continue
             self.record["status"] = "diverged"
-            words = [f"{station.name} diverged in {stage.name}, epoch {epoch}:"]
-            words += ["its loss or a weight is not a finite number."]
+            where = f"{station.name} diverged in {stage.name}, epoch {epoch}"
+            words = [f"{where}: its loss or a weight is not a finite number."]
             if self.out is not None:
                 kept = checkpoint.positions(self.out / "checkpoint")
                 words += [f"The last good checkpoint is {kept[-1]}." if kept else "No checkpoint."]

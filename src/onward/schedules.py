@@ -30,6 +30,7 @@ from torch.utils.checkpoint import checkpoint
 
 from . import fast, prefix, readouts
 from .errors import BadInput
+from .graphs import steady
 from .local import Algorithm, Station, Streams, walk, wall
 from .phases import separated
 from .recurrent import recurrent
@@ -104,7 +105,8 @@ def simultaneous(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Sta
 
     passes = algorithm.count + (1 if row.readout and not one_pass else 0)
     stage = Stage("cells", tuple(row.everyone), step, len(stations), passes)
-    return iter([replace(stage, rows_handed_on=algorithm.count)])
+    fixed = partial(steady, row)
+    return iter([replace(stage, rows_handed_on=algorithm.count, fixed=fixed)])
 
 
 def greedy(
@@ -161,6 +163,7 @@ def _greedy(
                     trained=number + 1,
                     passes=algorithm.count * (number + 1) / cells,
                     order=number,
+                    fixed=partial(steady, row),
                 )
             else:
                 see = partial(_pick, algorithm, store, tuple(told), x, y, rng)
@@ -173,6 +176,7 @@ def _greedy(
                     passes_before=algorithm.views / cells,
                     bytes_before=store.numel() * store.element_size() + beside,
                     order=number,
+                    fixed=partial(steady, row) if store.device == x.device else None,
                 )
             yield stage
             _rest(station)
@@ -315,7 +319,9 @@ def backprop(
         return {head.name: losses[0] if len(losses) == 1 else torch.stack(losses).sum()}
 
     passes = 2 if recompute else 1
-    return iter([Stage("cells", tuple(row.everyone), step, len(row.stations), passes)])
+    fixed = None if recompute else partial(steady, row)
+    stage = Stage("cells", tuple(row.everyone), step, len(row.stations), passes)
+    return iter([replace(stage, fixed=fixed)])
 
 
 def frozen(

@@ -72,6 +72,8 @@ class Stage:
     """What ``step`` changes in place and looks at again. A checkpoint keeps it."""
     elsewhere: Elsewhere | None = None
     """Where ``step`` has its work done, if not in this process."""
+    fixed: Callable[[], bool] | None = None
+    """Whether ``step`` does the same at every batch, but for its tensors (``graphs.py``)."""
 
 
 Schedule = Callable[[Row, Tensor, Tensor, Generator], Iterator[Stage]]

@@ -1,0 +1,199 @@
+"""A stage's step recorded as a CUDA graph and replayed: all cells, one call from the host.
+
+A step of small batches is hundreds of short kernels, and a GPU waits for each of them to be asked
+for. A graph asks for all of them at once. What it replays are the same kernels on the same memory,
+so it can stand for a step only where that is the same every time: no number read off the device
+between two kernels, every weight and state changed in place, and nothing in it but its tensors that
+changes from step to step. A stage says so of its step (:class:`~onward.stages.Stage`, ``fixed``).
+Learning rates are numbers inside the kernels' arguments: when one of them changes, and for a batch
+of another size, a graph is recorded anew, or the step is taken as usual.
+
+What a generator draws goes on from replay to replay as it would from step to step.
+"""
+
+import warnings
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+
+from .algorithms import (
+    Clean,
+    Collaborative,
+    ForwardForward,
+    HybridForwardForward,
+    UnsupervisedForwardForward,
+)
+from .cells import (
+    Adversarial,
+    AutoEncoder,
+    ConvAutoEncoder,
+    ConvWinners,
+    Corruption,
+    Dense,
+    LocalFields,
+)
+from .readouts import LinearReadout
+from .row import Row
+from .stages import Losses, Stage
+
+Key = tuple[int, tuple[Any, ...]]
+"""Samples of a batch, and every number of the optimisers' settings."""
+
+
+class Recorded(Protocol):
+    """A step that was recorded, but not taken."""
+
+    losses: Losses
+
+    def replay(self) -> None:
+        """Take it, on what its index holds now."""
+
+
+Recorder = Callable[[Callable[[Tensor], Losses], Tensor], Recorded]
+"""(a step, its index) -> the step on that index, recorded."""
+
+
+class Replayed:
+    """A stage's step: the first ones as usual, then recorded once and replayed.
+
+    ``recorder`` None takes CUDA's. Where a step can't be recorded a warning says why, and steps are
+    taken as usual from then on.
+    """
+
+    def __init__(self, stage: Stage, rng: Generator, recorder: Recorder | None = None):
+        self.step, self.fixed = stage.step, stage.fixed
+        self.optimizers = [o for s in stage.stations for o in s.optimizers.values()]
+        self.recorder = recorder or CudaRecorder(rng, self.optimizers)
+        self.taken = self.replays = 0
+        self.given_up = False
+        self.key: Key | None = None
+        self.index: Tensor | None = None
+        self.graph: Recorded | None = None
+
+    def __call__(self, index: Tensor) -> Losses:
+        """Losses of one step on the samples index [B]; overwritten by the next step."""
+        self.taken += 1
+        # The first two make buffers and optimisers' states, which a graph may only write to.
+        if self.taken <= 2 or self.given_up:
+            return self.step(index)
+        if self.key is not None and len(index) < self.key[0]:
+            return self.step(index)  # the rest of an epoch
+        key = (len(index), tuple(map(numbers, self.optimizers)))
+        if key != self.key and not self._record(index, key):
+            return self.step(index)
+        assert self.graph is not None
+        assert self.index is not None
+        self.index.copy_(index)
+        self.graph.replay()
+        self.replays += 1
+        return self.graph.losses
+
+    def _record(self, index: Tensor, key: Key) -> bool:
+        self.graph, self.key, self.index = None, None, index.clone()  # the old one's memory is free
+        if self.fixed is None or not self.fixed():
+            self.given_up = True
+            return False
+        try:
+            self.graph = self.recorder(self.step, self.index)
+        except RuntimeError as error:
+            self.given_up = True
+            told = " ".join(str(error).split())[:300]
+            warnings.warn(f"steps are taken one kernel at a time: {told}", stacklevel=3)
+            return False
+        self.key = key
+        return True
+
+
+def numbers(optimizer: Optimizer) -> tuple[Any, ...]:
+    """Settings of an optimiser that are not tensors: what a recorded step has for good."""
+    return tuple(
+        (key, value)
+        for group in optimizer.param_groups
+        for key, value in group.items()
+        if isinstance(value, int | float | tuple)
+    )
+
+
+@dataclass
+class _CudaGraph:
+    graph: torch.cuda.CUDAGraph
+    losses: Losses
+
+    def replay(self) -> None:
+        self.graph.replay()
+
+
+class CudaRecorder:
+    """Records on the current CUDA device."""
+
+    def __init__(self, rng: Generator, optimizers: list[Optimizer]):
+        self.rng, self.optimizers = rng, optimizers
+
+    def __call__(self, step: Callable[[Tensor], Losses], index: Tensor) -> Recorded:
+        """The step on index [B]."""
+        graph = torch.cuda.CUDAGraph()
+        graph.register_generator_state(self.rng)
+        with _capturable(self.optimizers), torch.cuda.graph(graph):
+            losses = step(index)
+        return _CudaGraph(graph, losses)
+
+
+@contextmanager
+def _capturable(optimizers: list[Optimizer]) -> Any:
+    """Adam's family asks for this flag while it is recorded; its fused steps are the same ones."""
+    flagged = [g for o in optimizers for g in o.param_groups if g.get("capturable") is False]
+    for group in flagged:
+        group["capturable"] = True
+    try:
+        yield
+    finally:
+        for group in flagged:
+            group["capturable"] = False
+
+
+_CELLS = (Dense, LocalFields, AutoEncoder, ConvAutoEncoder, ConvWinners, Adversarial, LinearReadout)
+_ALGORITHMS = (
+    Clean,
+    Collaborative,
+    ForwardForward,
+    HybridForwardForward,
+    UnsupervisedForwardForward,
+)
+
+
+def steady(row: Row) -> bool:
+    """Whether a step of this row does the same at every batch, whatever schedule it is of.
+
+    Of cells and algorithms that are none of ours nothing is known: they may count their calls, or
+    look at a number. Noise does count, each draw its own seed, so cells with noise are none either.
+    With :attr:`~onward.row.Row.fast` off no row is.
+    """
+    cells = [station.cell for station in row.everyone]
+    known = all(type(cell) in _CELLS for cell in cells) and type(row.algorithm) in _ALGORITHMS
+    parts = [row.algorithm, *(part for cell in cells for part in cell.modules())]
+    drawn = any(isinstance(part, Corruption) for part in parts)
+    return row.fast and known and not drawn and all(map(_ours, parts))
+
+
+def _ours(part: Any) -> bool:
+    """Whether a part, and every function that it was given, is of Onward or of torch."""
+    given = [v for v in vars(part).values() if callable(v) and not isinstance(v, nn.Module)]
+    names = [getattr(f, "func", f) for f in (type(part), *given)]  # the one inside a partial
+    return all(_home(f) in ("onward", "torch") for f in names)
+
+
+def _home(thing: Any) -> str:
+    own = getattr(thing, "__module__", None) or type(thing).__module__
+    return str(own).partition(".")[0]
+
+
+def replayed(stage: Stage, device: torch.device, rng: Generator) -> Stage:
+    """The stage with its steps replayed where it can be: on a CUDA device, in this process."""
+    if device.type != "cuda" or stage.fixed is None or stage.elsewhere is not None:
+        return stage
+    return replace(stage, step=Replayed(stage, rng))
