@@ -35,9 +35,11 @@ for job in "${jobs[@]}"; do
   echo "== $job"
   case $job in
     epoch)
-      for precision in fp32 bf16; do
+      for precision in fp32 tf32 bf16; do
         python3 benchmarks/epoch.py --data "$data/mnist" --device cuda --precision "$precision" --threads 4
-      done ;;
+      done
+      python3 benchmarks/reference.py --data "$data/mnist" --device cuda --threads 4 --workers 8
+      python3 -m pytest -q tests/test_graphs.py ;;
     ff-mnist|bp-mnist)
       for seed in 0 1 2; do
         run=$out/$job-cuda/seed-$seed

@@ -1,6 +1,6 @@
 """A Forward-Forward epoch against a plain loop, the way public implementations are written.
 
-    python benchmarks/reference.py [--data PATH] [--threads 2] [--workers 0] [--steps 20]
+    python benchmarks/reference.py [--data PATH] [--threads 2] [--workers 0] [--device cpu]
 
 The plain loop, written for this purpose, has the cells, losses and optimisers of ff-mnist (three
 cells of 1000 units, sum of squares, peer normalisation, a linear readout) and what such code
@@ -61,15 +61,15 @@ class Plain(nn.Module):
     def forward(self, rows: dict[str, Tensor], y: Tensor) -> tuple[Tensor, float]:
         count = len(y)
         z = normalised(torch.cat([rows["positive"], rows["negative"]]))
-        real = torch.cat([torch.ones(count), torch.zeros(count)])
-        loss, right = torch.zeros(()), 0.0
+        real = torch.cat([torch.ones(count), torch.zeros(count)]).to(z.device)
+        loss, right = torch.zeros((), device=z.device), 0.0
         for number, layer in enumerate(self.layers):
             h = torch.relu(layer(z))
             logits = h.square().sum(1) - h.shape[1]
             loss = loss + binary_cross_entropy_with_logits(logits, real)
             right += ((logits > 0) == (real > 0)).float().mean().item()
             mean = h[:count].mean(0)
-            self.means[number] = 0.9 * self.means[number] + 0.1 * mean.detach()
+            self.means[number] = 0.9 * self.means[number].to(h.device) + 0.1 * mean.detach()
             push = self.means[number] - self.means[number].mean()
             loss = loss + 0.03 * (push * mean).sum()
             z = normalised(h.detach())
@@ -98,8 +98,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0, help="processes of the DataLoader")
     parser.add_argument("--steps", type=int, default=20, help="steps a block")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     given = parser.parse_args()
-    Machine("cpu", threads=given.threads).resolve()
+    device = Machine(given.device, threads=given.threads).resolve()
     data = images(given.data)
     samples = Samples(data.train.x, data.train.y)
     loader = DataLoader(
@@ -109,7 +110,7 @@ def main() -> None:
         num_workers=given.workers,
         persistent_workers=given.workers > 0,
     )
-    model = Plain(data.train.x[0].numel())
+    model = Plain(data.train.x[0].numel()).to(device)
     cells = {"params": model.layers.parameters(), "lr": 1e-3, "weight_decay": 3e-4}
     head = {"params": model.readout.parameters(), "lr": 1e-2, "weight_decay": 3e-3}
     optimizer = torch.optim.SGD([cells, head], momentum=0.9)
@@ -117,17 +118,17 @@ def main() -> None:
     def plain() -> None:
         for _, (rows, y) in zip(range(given.steps), loader, strict=False):
             optimizer.zero_grad()
-            loss, _ = model(rows, y)
+            loss, _ = model({name: x.to(device) for name, x in rows.items()}, y.to(device))
             loss.backward()
             optimizer.step()
             loss.item()
 
     sides = {"plain loop": plain}
     for name, negatives in (("onward, uniform negatives", "wrong"), ("onward, hard", "hard")):
-        made = stage("ff-mnist", data, negatives=negatives)
-        sides[name] = block(made, data, BATCH, given.steps)
+        made = stage("ff-mnist", data, negatives=negatives, device=given.device)
+        sides[name] = block(made, data, BATCH, given.steps, given.device)
     seconds = interleaved(sides, given.rounds)
-    print(f"{meter.machine(torch.device('cpu'), 'fp32', 'auto')}\n{meter.versions()}")
+    print(f"{meter.machine(device, 'fp32', 'auto')}\n{meter.versions()}")
     told(seconds, "an epoch", given.steps * BATCH / EPOCH)
     for name in list(sides)[1:]:
         compare(seconds, "plain loop", name)

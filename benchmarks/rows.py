@@ -9,6 +9,7 @@ import torch
 import onward
 from onward import recipes
 from onward.data import Dataset
+from onward.graphs import replayed
 from onward.schedules import Stage
 from onward.seeds import generator
 
@@ -27,14 +28,15 @@ def images(path: str | None, samples: int = 5000, classes: int = 10) -> Dataset:
 def stage(
     name: str, data: Dataset, *, fast: bool = True, device: str = "cpu", **changes: Any
 ) -> Stage:
-    """What a recipe does first, with some settings changed."""
+    """What a recipe does first, with some settings changed; on a GPU its steps are replayed."""
     recipe = recipes.find(name)
     plan = recipe.build(replace(recipe.defaults, **changes), data, 0)
     plan.row.fast = fast
     for station in plan.row.everyone:
         station.cell.to(device)
     x, y = data.train.x.to(device), data.train.y.to(device)
-    return next(iter(plan.schedule(plan.row, x, y, generator(0, "negatives", device=device))))
+    rng = generator(0, "negatives", device=device)
+    return replayed(next(iter(plan.schedule(plan.row, x, y, rng))), torch.device(device), rng)
 
 
 def block(

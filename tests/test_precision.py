@@ -1,12 +1,13 @@
 """bf16 on the CPU: products in bf16, weights and losses in fp32, no product with old weights."""
 
+import warnings
 from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor
 
-from onward import ForwardForward, Row, build_row, data, fit, generator, schedules, sgd
+from onward import BadInput, ForwardForward, Row, build_row, data, fit, generator, schedules, sgd
 from onward.cells import Dense
 from onward.negatives import wrong_label
 from onward.plan import Machine
@@ -132,3 +133,23 @@ def test_a_whole_run_in_bf16_learns(schedule: str) -> None:
     assert run.record["machine"]["precision"] == "bf16"
     assert all(p.dtype == torch.float32 for cell in cells for p in cell.parameters())
     assert run.test_error["linear"] < 0.6  # chance is 0.9
+
+
+def test_fp32_on_a_gpu_is_fp32_and_tf32_is_asked_for() -> None:
+    """The switches can be set without a GPU. Whoever has set them finds them as they were."""
+    places = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [place.allow_tf32 for place in places]
+    cuda = torch.device("cuda")
+    for precision, wanted in (("fp32", False), ("tf32", True), ("bf16", False)):
+        machine = Machine("cuda", precision)  # type: ignore[arg-type]
+        with warnings.catch_warnings():  # autocast tells that there is no GPU
+            warnings.simplefilter("ignore")
+            context = machine.arithmetic(cuda)
+            with context:
+                assert [place.allow_tf32 for place in places] == [wanted, wanted]
+        assert [place.allow_tf32 for place in places] == before
+
+
+def test_tf32_on_a_cpu_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"tf32 is of NVIDIA GPUs.*take fp32 or bf16"):
+        Machine("cpu", "tf32").resolve()

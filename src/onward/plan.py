@@ -1,7 +1,9 @@
 """What to train and how: a plan, and the machine it runs on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -11,6 +13,13 @@ from .errors import BadInput, nearest
 from .optimizers import RateSchedule, constant
 from .row import Row
 from .schedules import Schedule
+
+Precision = Literal["fp32", "tf32", "bf16"]
+"""Of matrix products; weights, losses and optimisers' states are fp32 under each.
+
+tf32 are fp32 products of factors rounded to 10 bits, on NVIDIA GPUs since Ampere. fp32 is fp32 on a
+GPU, too: convolutions, which torch rounds by default, are not.
+"""
 
 
 @dataclass(frozen=True)
@@ -41,13 +50,13 @@ class Machine:
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     threads: int | None = None
     fast: Literal["auto", "off"] = "auto"
 
     def __post_init__(self) -> None:
         choices = {
-            **{"device": ("auto", "cpu", "cuda"), "precision": ("fp32", "bf16")},
+            **{"device": ("auto", "cpu", "cuda"), "precision": get_args(Precision)},
             "fast": ("auto", "off"),
         }
         for name, known in choices.items():
@@ -72,19 +81,41 @@ class Machine:
                 "device cuda was asked for, and torch finds no CUDA device here: "
                 "take device=cpu or auto"
             )
-        return torch.device("cuda" if there and self.device != "cpu" else "cpu")
+        device = torch.device("cuda" if there and self.device != "cpu" else "cpu")
+        if self.precision == "tf32" and device.type != "cuda":
+            raise BadInput(
+                "precision tf32 is of NVIDIA GPUs, and this would compute on the CPU: take fp32 or "
+                "bf16"
+            )
+        return device
 
     def arithmetic(self, device: torch.device) -> Any:
-        """The context all cells compute in: bf16 products with fp32 weights, or plain fp32.
+        """The context all cells compute in: bf16 products with fp32 weights, tf32, or plain fp32.
 
         The cast weights are not cached: they change at every step within one context.
         """
-        return torch.autocast(
+        cast = torch.autocast(
             device.type,
             torch.bfloat16,
             enabled=self.precision == "bf16",
             cache_enabled=False,
         )
+        return cast if device.type == "cpu" else _rounded(cast, tf32=self.precision == "tf32")
+
+
+@contextmanager
+def _rounded(cast: torch.autocast, tf32: bool) -> Iterator[None]:
+    """A GPU's fp32 products and convolutions with factors rounded to tf32, or not."""
+    places: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [place.allow_tf32 for place in places]
+    try:
+        for place in places:
+            place.allow_tf32 = tf32
+        with cast:
+            yield
+    finally:
+        for place, was in zip(places, before, strict=True):
+            place.allow_tf32 = was
 
 
 @dataclass

@@ -15,7 +15,7 @@ from .data import Dataset
 from .errors import BadInput
 from .local import Algorithm
 from .optimizers import Maker, RateSchedule, adamw, constant
-from .plan import Machine, Plan, Training
+from .plan import Machine, Plan, Precision, Training
 from .progress import Progress
 from .readouts import LinearReadout, strangeness
 from .record import SCHEMA, Record, empty_curves
@@ -86,7 +86,7 @@ def fit(
     checkpoint_every: int = 1,
     seed: int = 0,
     device: Literal["auto", "cpu", "cuda"] = "auto",
-    precision: Literal["fp32", "bf16"] = "fp32",
+    precision: Precision = "fp32",
     threads: int | None = None,
     fast: Literal["auto", "off"] = "auto",
     out: str | Path | None = None,

@@ -24,7 +24,11 @@ OWN: dict[str, tuple[Any, Any, str]] = {
     "out": (str | None, None, "folder of the run (runs/RECIPE/seed-N)"),
     "seed": (int, 0, "all generators derive from it"),
     "device": (Literal["auto", "cpu", "cuda"], "auto", "where to compute"),
-    "precision": (Literal["fp32", "bf16"], "fp32", "of matrix products; weights are fp32"),
+    "precision": (
+        Literal["fp32", "tf32", "bf16"],
+        "fp32",
+        "of matrix products; weights are fp32",
+    ),
     "threads": (int | None, None, "threads of the processor to use"),
     "fast": (Literal["auto", "off"], "auto", "closed forms where they apply, or autograd only"),
 }

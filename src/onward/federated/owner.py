@@ -23,7 +23,7 @@ from ..errors import BadInput
 from ..flops import counted
 from ..local import Station
 from ..optimizers import set_rate
-from ..plan import Machine, Plan
+from ..plan import Machine, Plan, Precision
 from ..recipes.recipe import Recipe
 from ..row import Row
 from ..run import Run
@@ -59,7 +59,7 @@ class Turn:
     head: str = "along"
     proximal: float = 0.0
     data: dict[str, Any] = field(default_factory=dict)
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     fast: Literal["auto", "off"] = "auto"
 
 
