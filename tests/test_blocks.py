@@ -69,23 +69,27 @@ def cut(sizes: Sequence[int], row: Row, x: Tensor, y: Tensor, rng: Generator) ->
     yield Stage("cells", tuple(row.everyone), step, len(row.stations), 1)
 
 
-def trained(plan: Plan, dataset: data.Dataset, fast: Any) -> tuple[Plan, dict[str, Any]]:
-    machine = Machine("cpu", "fp32", 1, fast)
+def trained(
+    plan: Plan, dataset: data.Dataset, fast: Any, precision: Any
+) -> tuple[Plan, dict[str, Any]]:
+    machine = Machine("cpu", precision, 1, fast)
     record = train.new_record(plan, dataset, machine, 3, {})
     run = Run(plan, dataset, machine, record)
     return plan, without_times(run.train())
 
 
-@pytest.mark.parametrize("fast", ["auto", "off"])
+@pytest.mark.parametrize(
+    ("fast", "precision"), [("auto", "fp32"), ("off", "fp32"), ("auto", "bf16")]
+)
 @pytest.mark.parametrize("name", ROWS)
-def test_blocks_learn_what_one_row_learns(name: str, fast: str) -> None:
+def test_blocks_learn_what_one_row_learns(name: str, fast: str, precision: str) -> None:
     whole, dataset = plan_of(name)
     cells = len(whole.row.stations)
-    wanted = trained(whole, dataset, fast)
+    wanted = trained(whole, dataset, fast, precision)
     for sizes in ([cells], [1] * cells, [1, cells - 1]):
         plan, _ = plan_of(name)
         plan.schedule = partial(cut, sizes)
-        came = trained(plan, dataset, fast)
+        came = trained(plan, dataset, fast, precision)
         for mine, yours in zip(wanted[0].row.everyone, came[0].row.everyone, strict=True):
             ours, theirs = mine.cell.state_dict(), yours.cell.state_dict()
             for key in ours:

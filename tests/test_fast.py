@@ -446,11 +446,50 @@ def test_a_subclassed_cell_is_asked_for_its_own_answer() -> None:
             assert torch.equal(a, b)
 
 
-def test_bf16_goes_by_autograd() -> None:
-    row = row_of(FF(), dtype=torch.float32)
-    assert takes(row)
+NARROW: dict[str, Callable[[], Algorithm]] = {
+    "wrong labels": partial(FF, negatives=wrong_label),
+    "hard negatives": FF,
+    "label appended": partial(FF, negatives=wrong_label, writer=labels.appended),
+    "all cells told": partial(Collaborative, CLASSES, negatives=wrong_label, gamma="all"),
+    "hybrids": HybridForwardForward,
+}
+
+
+@pytest.mark.parametrize("name", NARROW)
+@pytest.mark.parametrize("peers", [0.0, 0.03])
+def test_bf16_is_as_near_to_fp32_as_autograd_is(name: str, peers: float) -> None:
+    moved, rounds = {}, [("wide", "fp32", True), ("closed", "bf16", True), ("open", "bf16", False)]
+    for which, precision, flag in rounds:
+        row = row_of(NARROW[name](), peers=peers, dtype=torch.float32)
+        row.fast = flag
+        drawn = flat_weights(row)
+        with Machine("cpu", precision).arithmetic(torch.device("cpu")):  # type: ignore[arg-type]
+            assert takes(row) == flag
+            trained(row)
+        moved[which] = flat_weights(row) - drawn
+    far = {way: distance(moved[way], moved["wide"]) for way in ("closed", "open")}
+    assert 0 < far["closed"] < 0.05, far
+    assert far["closed"] < 2 * far["open"], far
+
+
+def flat_weights(row: Row) -> Tensor:
+    return torch.cat([p.detach().flatten() for s in row.everyone for p in s.cell.parameters()])
+
+
+def distance(one: Tensor, other: Tensor) -> float:
+    return float((one - other).norm() / other.norm())
+
+
+def test_weights_and_velocities_are_fp32_where_products_are_bf16() -> None:
+    row = row_of(FF(), peers=0.03, dtype=torch.float32)
     with Machine("cpu", "bf16").arithmetic(torch.device("cpu")):
-        assert not takes(row)
+        losses, _ = trained(row)
+    assert all(loss.dtype == torch.float32 for step in losses for loss in step.values())
+    for station in row.everyone:
+        assert all(p.dtype == torch.float32 for p in station.cell.state_dict().values())
+        for optimizer in station.optimizers.values():
+            for state in optimizer.state.values():
+                assert state["momentum_buffer"].dtype == torch.float32
 
 
 def test_samples_of_another_size_are_refused_as_ever() -> None:

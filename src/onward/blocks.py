@@ -25,7 +25,7 @@ from torch import Generator, Tensor
 from . import fast
 from .algorithms import ForwardForward
 from .algorithms.contrast import Contrast
-from .closed import ClosedCell, Rows, Scratch
+from .closed import ClosedCell, Rows, Scratch, narrow
 from .errors import BadInput
 from .first_product import Batch, Coded, bare
 from .local import Algorithm, Station, Streams, walk, wall
@@ -190,7 +190,8 @@ class Block:
             for number, (h, norm) in enumerate(passed, self.first):
                 self._answer(answers, number, h, norm)
             if self.how.neutral > self.first + len(cells):
-                goes |= {"neutral": passed[-1][0], "neutral lengths": passed[-1][1]}
+                h, norm = passed[-1]
+                goes |= {"neutral": narrow(h), "neutral lengths": norm}
         seen = self._seen(came, cells[0], batch, neutral=False)
         told = list(came["told"]) if "told" in came else []
         losses, answered = fast.learn_in_turn(algorithm, cells, seen, self.scratch, told)
@@ -199,7 +200,7 @@ class Block:
             for number, (cell, one) in enumerate(zip(cells, answered, strict=True), self.first):
                 self._answer(answers, number, *fast.shown_of(cell, *one, which, size))
         h, norm = answered[-1]
-        goes |= {"rows": h, "lengths": norm}
+        goes |= {"rows": narrow(h), "lengths": norm}  # all that is multiplied of h
         if algorithm.hints == "earlier":
             pairs = zip(cells, answered, strict=True)
             goes["told"] = torch.stack([*told, *(cell.goodness(*one) for cell, one in pairs)])
@@ -231,7 +232,7 @@ class Block:
 
     def _answer(self, answers: Message, number: int, h: Tensor, norm: Tensor) -> None:
         if number in self.read:
-            answers |= {f"answer {number}": h, f"lengths {number}": norm}
+            answers |= {f"answer {number}": narrow(h), f"lengths {number}": norm}
 
 
 class Reader:

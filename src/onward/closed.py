@@ -21,6 +21,10 @@ A cell of local fields is the same with a product a place: z[:, u] = s (x_u W_u^
 numbers in the field of place u, one batched product for all; its drives lie place by place. That is
 where W is laid out for it (no tiles, no fields cut off), and lengths are the layer's.
 
+In bf16 (the context of :meth:`~onward.plan.Machine.arithmetic`) both factors of a product are
+rounded to it, and so is what comes out, as under autograd; all else is fp32. What a cell hands on
+is then only ever multiplied as rounded, but for its lengths.
+
 Rounding: sums are taken in another order than autograd's. After several steps weights agree to
 1e-9 in fp64 and, relative to the largest, to 1e-4 in fp32.
 
@@ -62,6 +66,33 @@ def inverse_length(norm: Tensor, normalise: Normalise, width: int) -> Tensor:
         return torch.ones_like(norm)
     length = norm * width**-0.5 if normalise is rms else norm
     return (length + TINY).reciprocal()
+
+
+def narrow(x: Tensor) -> Tensor:
+    """A factor as products take it: in bf16 where the context says so, else as it is."""
+    device = x.device.type
+    return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
+
+
+def multiply(a: Tensor, b: Tensor, out: Tensor) -> None:
+    """out <- a b, two matrices or two stacks of them, in the context's precision."""
+    a, b = narrow(a), narrow(b)
+    product = torch.mm if a.dim() == 2 else torch.bmm
+    if a.dtype == out.dtype:
+        product(a, b, out=out)
+    else:
+        out.copy_(product(a, b))
+
+
+def accumulate(target: Tensor, kept: float, a: Tensor, b: Tensor) -> None:
+    """target <- kept target + a b, as :func:`multiply`."""
+    a, b = narrow(a), narrow(b)
+    if a.dtype != target.dtype:
+        target.mul_(kept).add_(a @ b)
+    elif a.dim() == 2:
+        target.addmm_(a, b, beta=kept)
+    else:
+        target.baddbmm_(a, b, beta=kept)
 
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -199,15 +230,15 @@ class Rows:
     """What a cell sees: rows x [R, D], and s [R], 1 over the length of each."""
 
     def __init__(self, x: Tensor, s: Tensor):
-        self.x, self.s = x, s
+        self.x, self.s = narrow(x), s
 
     def product(self, weight: Tensor, z: Tensor) -> None:
         """z <- x W^T [R, F]."""
-        torch.mm(self.x, weight.T, out=z)
+        multiply(self.x, weight.T, z)
 
     def gather(self, z: Tensor, target: Tensor, kept: float) -> None:
         """t <- mu t + z^T x [F, D]; z [R, F] may be used up."""
-        target.addmm_(z.T, self.x, beta=kept)
+        accumulate(target, kept, z.T, self.x)
 
 
 class FieldRows(Rows):
@@ -215,15 +246,15 @@ class FieldRows(Rows):
 
     def __init__(self, fields: Fields, x: Tensor, s: Tensor):
         super().__init__(x, s)
-        self.windows = fields.windows(x)  # [T, R, D], D of one field
+        self.windows = fields.windows(self.x)  # [T, R, D], D of one field
 
     def product(self, weight: Tensor, z: Tensor) -> None:
         """z_u <- x_u W_u^T."""
-        torch.bmm(self.windows, self._by_place(weight), out=self._places(z))
+        multiply(self.windows, self._by_place(weight), self._places(z))
 
     def gather(self, z: Tensor, target: Tensor, kept: float) -> None:
         """t_u <- mu t_u + z_u^T x_u, in the order of W."""
-        self._by_place(target).baddbmm_(self.windows.mT, self._places(z), beta=kept)
+        accumulate(self._by_place(target), kept, self.windows.mT, self._places(z))
 
     def _by_place(self, weight: Tensor) -> Tensor:
         places, _, inputs = self.windows.shape
@@ -304,7 +335,8 @@ class Slope:
         push = None
         if self.peers is not None:
             push = self.peers.push(h[:half]) * (self.peers.strength / half)
-            loss += torch.mv(z[:half], push).sum()
+            # With an out, for else the context of bf16 would round it.
+            loss += torch.mv(z[:half], push, out=torch.empty_like(norm[:half])).sum()
         if self.power == 2:
             torch.mul(h, c[:, None], out=z)
         else:

@@ -5,7 +5,7 @@ Without labels, where negatives are hybrids of two images, nothing is shared: po
 negatives are two kinds of rows. Positives are what the readout is shown, so no pass is made for it.
 
 Everything here says by itself where it does not apply (a subclass, a hook, another goodness,
-another optimiser, bf16), and then the caller goes by autograd. Nothing here outlasts a step but
+another optimiser), and then the caller goes by autograd. Nothing here outlasts a step but
 scratch that is overwritten: what decides numbers is in the stations, their optimisers and the
 generator, drawn from in the same order either way.
 
@@ -29,6 +29,7 @@ from .closed import (
     Descent,
     Rows,
     Scratch,
+    accumulate,
     answer,
     closed_cell,
     closed_family,
@@ -38,6 +39,7 @@ from .closed import (
     flattened,
     inverse_length,
     layer,
+    multiply,
     plain,
     seen_by,
 )
@@ -113,7 +115,7 @@ class Steps:
         ran: list[tuple[Rows, Tensor, Tensor, Tensor]] = []
         for number, cell in enumerate(cells):
             names = f"drive of {number}", f"answer {number}"
-            z, h = room(self.scratch, cell, len(seen.s), seen.x, *names)
+            z, h = room(self.scratch, cell, len(seen.s), *names)
             norm = cell.forward(seen, z, h)
             ran.append((seen, z, h, norm))
             if number + 1 < len(cells):
@@ -134,7 +136,7 @@ def run(cells: Sequence[ClosedCell], seen: Rows, scratch: Scratch) -> Answers:
     answers: Answers = []
     for number, cell in enumerate(cells):
         drive = f"drive {cell.cell.outputs}"
-        z, h = room(scratch, cell, len(seen.s), seen.x, drive, f"neutral {number}")
+        z, h = room(scratch, cell, len(seen.s), drive, f"neutral {number}")
         norm = cell.forward(seen, z, h)
         answers.append((h, norm))
         if number + 1 < len(cells):
@@ -158,7 +160,7 @@ def learn_in_turn(
     heard = list(told)
     for number, cell in enumerate(cells):
         drive = f"drive {cell.cell.outputs}"
-        z, h = room(scratch, cell, len(seen.s), seen.x, drive, f"answer {number}")
+        z, h = room(scratch, cell, len(seen.s), drive, f"answer {number}")
         norm = cell.forward(seen, z, h)
         hint = _heard(heard)
         if algorithm.hints == "earlier":
@@ -171,10 +173,10 @@ def learn_in_turn(
 
 
 def room(
-    scratch: Scratch, cell: ClosedCell, count: int, like: Tensor, drive: str, answer: str
+    scratch: Scratch, cell: ClosedCell, count: int, drive: str, answer: str
 ) -> tuple[Tensor, Tensor]:
     """Where a cell's drives and answers go, by name, [count, F] each."""
-    units = cell.cell.outputs
+    units, like = cell.cell.outputs, layer(cell.cell).bias
     return scratch.rows(drive, count, units, like), scratch.rows(answer, count, units, like)
 
 
@@ -200,7 +202,9 @@ def learn(
     inverses = [inverse_length(norm, rms, h.shape[1])[:, None] for h, norm in read]
     scores = torch.zeros(len(y), len(weight), dtype=weight.dtype, device=weight.device)
     for (h, _), s, part in zip(read, inverses, parts, strict=True):
-        scores.addcmul_(torch.mm(h, part.T), s)
+        product = torch.empty_like(scores)
+        multiply(h, part.T, product)
+        scores.addcmul_(product, s)
     logs = log_softmax(scores, dim=1)
     loss = -logs.gather(1, y[:, None]).mean()
     slope = logs.exp_()
@@ -210,7 +214,7 @@ def learn(
     target, kept = descent.target(weight)
     targets = torch.split(target, widths, dim=1)
     for (h, _), s, part in zip(read, inverses, targets, strict=True):
-        part.addmm_((slope * s).T, h, beta=kept)
+        accumulate(part, kept, (slope * s).T, h)
     descent.step()
     return loss, scores
 
@@ -228,8 +232,9 @@ class Alone:
         ``hint`` [J, R] is what it hears of them.
         """
         station, algorithm, x = self.station, self.row.algorithm, ins.rows.flatten(1)
-        if not (self.row.fast and not _cast(x) and closed_loss(algorithm)):
+        if not (self.row.fast and closed_loss(algorithm)):
             return None
+        x = x.float() if x.dtype == torch.bfloat16 else x  # stored so by frozen cells
         if not (closed_cell(station.cell, x) and closed_station(station)):
             return None
         assert isinstance(algorithm, Contrast)
@@ -290,8 +295,9 @@ def linear_scores(row: Row, x: Tensor) -> Tensor:
     for number, (h, norm) in enumerate(islice(answers, max(head.read) + 1)):
         if number in parts:
             s = inverse_length(norm, rms, h.shape[1])[:, None]
-            flat = flattened(row.cells[number], h)
-            scores.addcmul_(torch.mm(flat, parts[number].T), s)
+            product = torch.empty_like(scores)
+            multiply(flattened(row.cells[number], h), parts[number].T, product)
+            scores.addcmul_(product, s)
     return scores
 
 
@@ -327,11 +333,12 @@ def _answers(row: Row, seen: Rows, scratch: Scratch) -> Iterator[tuple[Tensor, T
     An answer is overwritten two cells later: all of a deep row's would be more than a cell takes
     to learn.
     """
-    cells, count = row.cells, len(seen.x)
+    cells, count = row.cells, len(seen.s)
     for number, cell in enumerate(cells):
-        units = len(layer(cell).bias)
-        z = scratch.rows(f"drive {units}", count, units, seen.x)
-        h = scratch.rows(f"{number % 2} {units}", count, units, seen.x)
+        like = layer(cell).bias
+        units = len(like)
+        z = scratch.rows(f"drive {units}", count, units, like)
+        h = scratch.rows(f"{number % 2} {units}", count, units, like)
         norm = answer(cell, seen, z, h)
         yield h, norm
         if number + 1 < len(cells):
@@ -349,7 +356,7 @@ def _verdict(algorithm: ForwardForward, h: Tensor, norm: Tensor) -> Tensor:
 def _row(row: Row, x: Tensor) -> bool:
     """Whether a row's answers to samples x [B, *D] have closed forms, labels and all."""
     algorithm, cells = row.algorithm, row.cells
-    if not row.fast or _cast(x) or not closed_family(algorithm):
+    if not row.fast or not closed_family(algorithm):
         return False
     if isinstance(algorithm, HybridForwardForward) and all(closed_fields(c, x) for c in cells):
         return _fit(cells, x)
@@ -392,7 +399,3 @@ def _head(head: LinearReadout, x: Tensor) -> bool:
     there = weight.dtype == x.dtype and weight.device == x.device
     sound = plain(head, LinearReadout) and plain(head.linear, torch.nn.Linear)
     return there and sound and head.normalise is rms and head.linear.bias is None
-
-
-def _cast(x: Tensor) -> bool:
-    return torch.is_autocast_enabled(x.device.type)

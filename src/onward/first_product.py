@@ -21,7 +21,7 @@ from torch import Tensor
 
 from .algorithms import ForwardForward
 from .cells import Dense
-from .closed import Rows, Scratch, inverse_length
+from .closed import Rows, Scratch, accumulate, inverse_length, multiply, narrow
 from .labels import appended, label_code
 from .local import Station
 
@@ -44,14 +44,14 @@ class Batch:
 
     def __init__(self, station: Station, algorithm: ForwardForward, bare: Tensor, scratch: Scratch):
         assert isinstance(station.cell, Dense)
-        self.cell, self.bare, self.scratch = station.cell, bare, scratch
+        self.cell, self.bare, self.scratch = station.cell, narrow(bare), scratch
         weight, classes, width = self.cell.linear.weight, algorithm.classes, bare.shape[1]
         labels = torch.arange(classes + 1, device=bare.device)
         self.codes = label_code(labels, classes, algorithm.label_value).to(bare.dtype)
         self.at = slice(width - classes, width) if algorithm.writer is appended else slice(classes)
         self.squares = torch.linalg.vector_norm(bare, dim=1).square_()
         self.shared = scratch.rows("shared", len(bare), len(weight), bare)
-        torch.mm(bare, weight.T, out=self.shared)
+        multiply(self.bare, weight.T, self.shared)
 
 
 class Coded(Rows):
@@ -75,5 +75,5 @@ class Coded(Rows):
         columns = self.batch.scratch.rows("columns", z.shape[1], self.code.shape[1], z)
         torch.mm(z.T, self.code, out=columns)
         z[:size].add_(z[size:])
-        target.addmm_(z[:size].T, self.x, beta=kept)
+        accumulate(target, kept, z[:size].T, self.x)
         target[:, self.batch.at].add_(columns)
