@@ -16,6 +16,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,33 @@ def limit(
     except RuntimeError:  # no room for it, say: a run does not fail for what it would tell of it
         return None
     return flops / spent if spent > 0 else None
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run has done: FLOPs after its warm-up, cells that learned, products of a step."""
+
+    flops: float
+    trained: int
+    shapes: Sequence[Shape]
+
+
+def measure_limit(record: dict[str, Any], work: Work, device: torch.device, precision: str) -> None:
+    """How fast this machine could have multiplied, and what share of that a run's steps reached.
+
+    Into the record's cost, unless steps were taken elsewhere, or only a readout learned, whose
+    cells were run beforehand.
+    """
+    cost = record["cost"]
+    seconds = cost["train_seconds"] - cost.get("warmup_seconds", 0.0)
+    if record.keys() & {"places", "rounds"}:
+        return
+    if "warmup_seconds" not in cost or not work.trained or seconds <= 0 or work.flops <= 0:
+        return
+    best = limit(work.shapes, device, precision, min(0.2, 0.02 * seconds))
+    if best is not None:
+        cost["limit_flops_per_second"] = round(best)
+        cost["share_of_limit"] = round(work.flops / seconds / best, 4)
 
 
 def _fastest(work: Callable[[], object], device: torch.device, seconds: float) -> float:

@@ -11,10 +11,11 @@ import math
 import os
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from .errors import BadInput
 from .local import Algorithm, Streams
@@ -82,6 +83,54 @@ def features(row: Row, x: Tensor, keep: Keep) -> Tensor:
         out[at : at + CHUNK] = part
     assert out is not None
     return out
+
+
+class Ahead:
+    """Rows of a store, those of the next batch read from disk while this one is learned from.
+
+    store [V, N, *F]. A store in memory has nothing to wait for: its rows are picked when they are
+    wanted. The draw of the next batch is foretold with a copy of the generator; if it comes out
+    otherwise after all, its rows are picked as they are wanted, too.
+    """
+
+    def __init__(self, algorithm: Algorithm, store: Tensor, y: Tensor, rng: Generator):
+        self.algorithm, self.store, self.y, self.rng = algorithm, store, y, rng
+        self.after: Tensor | None = None  # [B], the next batch's samples
+        self.found = 0  # batches that had been read when they were wanted
+        self._coming: tuple[Tensor, Tensor, Future[Tensor]] | None = None
+        self._reader: ThreadPoolExecutor | None = None
+        if store.untyped_storage().filename is not None:
+            self._reader = ThreadPoolExecutor(1, "ahead")
+
+    def tell(self, after: Tensor) -> None:
+        """The batch behind the one that is asked for next is of the samples after [B]."""
+        self.after = after if self._reader is not None else None
+
+    def rows(self, which: Tensor, index: Tensor) -> Tensor:
+        """Views which [R] of the samples index [R].  -> [R, *F], where the store is."""
+        coming, self._coming = self._coming, None
+        found = None
+        if coming is not None:
+            views, samples, rows = coming
+            read = rows.result()
+            if torch.equal(views, which) and torch.equal(samples, index):
+                self.found, found = self.found + 1, read
+        self._foretell()
+        return self._pick(which, index) if found is None else found
+
+    def _foretell(self) -> None:
+        if self.after is None or self._reader is None:
+            return
+        index, self.after = self.after, None
+        rng = Generator(self.rng.device)
+        rng.set_state(self.rng.get_state())
+        which = self.algorithm.draw(self.y[index], rng, None)
+        views, samples = which.flatten(), index.repeat(len(which))
+        self._coming = views, samples, self._reader.submit(self._pick, views, samples)
+
+    def _pick(self, which: Tensor, index: Tensor) -> Tensor:
+        there = self.store.device
+        return self.store[which.to(there), index.to(there)]
 
 
 def keeper(budget: float, folder: Path | None) -> Keep:

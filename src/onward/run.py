@@ -217,8 +217,10 @@ class Run:
             self._renew()
         if stage.elsewhere is not None:
             stage.elsewhere.begin(rate, at.sums)
-        for index in batches[at.batch :]:
+        for index, after in itertools.zip_longest(batches[at.batch :], batches[at.batch + 1 :]):
             self._augment(stage, index)
+            if stage.ahead is not None and after is not None:
+                stage.ahead(after)
             if not self._warm:
                 losses = self._first_step(stage, index)
             else:
@@ -334,22 +336,6 @@ class Run:
         summary = {name: found.get((name, "validation")) for name in curves["readouts"]}
         self.progress.epoch(at.epoch, summary)
 
-    def _measure_limit(self) -> None:
-        """How fast this machine could have multiplied, and what share of that the steps reached."""
-        cost, at, row = self.record["cost"], self.at, self.row
-        seconds = cost["train_seconds"] - cost.get("warmup_seconds", 0.0)
-        learned = self._trained > 0  # else a readout alone has, and cells were run beforehand
-        if self.record.keys() & {"places", "rounds"}:  # steps were taken elsewhere
-            return
-        if "warmup_seconds" not in cost or not learned or seconds <= 0 or at.flops <= 0:
-            return
-        shapes = meter.products(row.cells, self.plan.training.batch * row.algorithm.count)
-        budget = min(0.2, 0.02 * seconds)
-        best = meter.limit(shapes, self.device, self.machine.precision, budget)
-        if best is not None:
-            cost["limit_flops_per_second"] = round(best)
-            cost["share_of_limit"] = round(at.flops / seconds / best, 4)
-
     def _probe(self, epoch: int) -> list[dict[str, float]]:
         rng = generator(self.record["seed"], "probe", epoch, device=self.device)
         return evaluate.probe(self.row, self.x[:PROBE], self.y[:PROBE], rng)
@@ -420,7 +406,9 @@ class Run:
         self.record["contributions"] = added or None
         if self.data.symbols is not None:
             self.record["text"] = characters.told(row, self.data, scores, self.record["seed"])
-        self._measure_limit()
+        rows = self.plan.training.batch * row.algorithm.count
+        work = meter.Work(self.at.flops, self._trained, meter.products(row.cells, rows))
+        meter.measure_limit(self.record, work, self.device, self.machine.precision)
         self.record["status"] = "finished"
         self.record["ended"] = now()
         self._save()

@@ -166,7 +166,8 @@ def _greedy(
                     fixed=partial(steady, row),
                 )
             else:
-                see = partial(_pick, algorithm, store, tuple(told), x, y, rng)
+                ahead = prefix.Ahead(algorithm, store, y, rng)
+                see = partial(_pick, algorithm, ahead, tuple(told), x, y, rng)
                 stage = Stage(
                     name=station.name,
                     stations=(station,),
@@ -176,6 +177,7 @@ def _greedy(
                     passes_before=algorithm.views / cells,
                     bytes_before=store.numel() * store.element_size() + beside,
                     order=number,
+                    ahead=ahead.tell,
                     fixed=partial(steady, row) if store.device == x.device else None,
                 )
             yield stage
@@ -237,7 +239,7 @@ def _through(row: Row, number: int, x: Tensor, y: Tensor, rng: Generator, index:
 
 def _pick(
     algorithm: Algorithm,
-    store: Tensor,
+    ahead: prefix.Ahead,
     told: Sequence[Tensor | None],
     x: Tensor,
     y: Tensor,
@@ -247,7 +249,7 @@ def _pick(
     """What a cell sees of a batch, picked from the stored answers of the cell before it."""
     which = algorithm.draw(y[index], rng, None)
     picked = which.flatten(), index.repeat(len(which))
-    rows = store[tuple(i.to(store.device) for i in picked)]
+    rows = ahead.rows(*picked)
     target = y[index] if algorithm.targets else None
     original = algorithm.view(x[picked[1]], picked[0]) if algorithm.originals else None
     spoken = [None if one is None else one[picked] for one in told]

@@ -72,6 +72,8 @@ class Stage:
     """What ``step`` changes in place and looks at again. A checkpoint keeps it."""
     elsewhere: Elsewhere | None = None
     """Where ``step`` has its work done, if not in this process."""
+    ahead: Callable[[Tensor], None] | None = None
+    """Told of the samples of the next batch before the step on this one, where it can use that."""
     fixed: Callable[[], bool] | None = None
     """Whether ``step`` does the same at every batch, but for its tensors (``graphs.py``)."""
 
