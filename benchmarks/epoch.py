@@ -30,13 +30,22 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=50, help="steps a block")
+    parser.add_argument("--cells", type=int, default=3)
+    parser.add_argument("--width", type=int, default=1000, help="units of each cell")
     given = parser.parse_args()
     machine = Machine(given.device, given.precision, given.threads)
     device = machine.resolve()
     data = images(given.data)
     batch = recipes.find("ff-mnist").defaults.batch
     stages = {
-        name: stage(name.split()[0], data, fast=name == "ff-mnist", device=given.device)
+        name: stage(
+            name.split()[0],
+            data,
+            fast=name == "ff-mnist",
+            device=given.device,
+            cells=given.cells,
+            width=given.width,
+        )
         for name in ("ff-mnist", "ff-mnist --fast off", "bp-mnist")
     }
     with machine.arithmetic(device):
