@@ -14,10 +14,10 @@ def add_flags(verb: argparse.ArgumentParser) -> None:
         "--protocol",
         metavar="passes|target|both",
         default="both",
-        help="as many passes for all, or own settings until an error is reached (both)",
+        help="as many passes for all, or settings of their own until an error is reached (both)",
     )
     verb.add_argument("--epochs", metavar="N", help="passes for all (as many as backprop has)")
-    verb.add_argument("--target", metavar="PERCENT", help="validation error to reach (mnist: 1.6)")
+    verb.add_argument("--target", metavar="PERCENT", help="validation error to reach (mnist: 1.9)")
     tables.add_shared(verb)
 
 

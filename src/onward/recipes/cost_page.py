@@ -20,7 +20,7 @@ Names = Mapping[str, Mapping[str, str]]
 
 TITLES = {
     "ff": "Forward-Forward",
-    "uff": "auto-encoder cells (UFF)",
+    "uff": "denoising cells (UFF)",
     "bp": "backprop",
     "bp-recompute": "backprop, checkpointing",
     "bp-pieces": "backprop, accumulation",
@@ -163,9 +163,10 @@ def _to_target(rows: Mapping[str, str], percent: float, records: Records) -> str
     head += ["arithmetic", "peak memory", "test error at the end, %"]
     return _section(
         f"Own convergence: to {percent:g} % validation error",
-        "Each method with its recipe's own settings, until its validation error first stays at or "
-        "below the target, by\nthe readout that is best on validation data. Seeds that do not "
-        "reach it are left out of the means, so read\nthem first.",
+        "Each method with the settings that bring it there soonest (recipes/cost.py), until its "
+        "validation\nerror first stays at or below the target, by the readout that is best on "
+        "validation data. Seeds that do not reach it\nare left out of the means, so read them "
+        "first.",
         head,
         told,
     )
