@@ -32,6 +32,15 @@ PROGRESSIVE = (
 AT = ("--threads", "1", "--seed", "3")
 
 
+# What Flower's processes take for the time of day: what they sign requests with.
+CLOCK = """
+import datetime
+from flwr.supercore import date
+right = date.now
+date.now = lambda: right() + datetime.timedelta(seconds={seconds})
+"""
+
+
 def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -46,13 +55,20 @@ class Hosts:
         bins = str(Path(sys.executable).parent)  # where Flower's commands are installed
         self.environment = {**os.environ, "PATH": f"{bins}:{os.environ['PATH']}"}
 
-    def start(self, *words: object, log: str) -> subprocess.Popen[bytes]:
+    def start(self, *words: object, log: str, clock: int = 0) -> subprocess.Popen[bytes]:
+        """``clock``: seconds by which it is wrong for this process."""
+        environment = self.environment
+        if clock:
+            shifted = self.folder / f"clock{clock}"
+            shifted.mkdir()
+            (shifted / "sitecustomize.py").write_text(CLOCK.format(seconds=clock))
+            environment = {**environment, "PYTHONPATH": str(shifted)}
         with open(self.folder / log, "wb") as to:
             process = subprocess.Popen(
                 [str(word) for word in words],
                 stdout=to,
                 stderr=subprocess.STDOUT,
-                env=self.environment,
+                env=environment,
                 start_new_session=True,
             )
         self.processes.append(process)
@@ -119,6 +135,13 @@ def test_hosts_learn_what_one_process_learns(hosts: Hosts, tmp_path: Path) -> No
     assert "public half in its clients/?" in hosts.told("stranger.log")
     shutil.copy(there / "client-0" / "client.key", stranger / "client.key")
     shutil.copy(tmp_path / "other" / "client-0" / "ca.crt", stranger / "ca.crt")
+    shutil.copytree(there / "client-0", tmp_path / "skewed")
+    early = hosts.start(
+        tmp_path / "skewed" / "start.sh", files / "0.npz", log="early.log", clock=3600
+    )
+    assert early.wait(timeout=60) == 2
+    assert "client 0 has ended" in hosts.told("early.log")
+    assert "host's clock right" in hosts.told("early.log")
     unsure = hosts.start(stranger / "start.sh", files / "0.npz", log="unsure.log")
 
     for client in range(2):

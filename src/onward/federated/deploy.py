@@ -78,10 +78,13 @@ cd "$(dirname "$0")" && . ./environment.sh
 flower-supernode --root-certificates ca.crt --superlink {address} \\
   --auth-supernode-private-key client.key --port {own_port} --node-config "partition-id={number}" &
 node=$!
-trap 'kill $node' INT TERM
-wait $node && exit 0
+asked=; trap 'asked=yes; kill $node' INT TERM
+wait $node
+if [ -n "$asked" ]; then wait $node; exit 0; fi
+# By itself it ends only where it was refused, and then sometimes as if all were well.
 echo "onward: client {number} has ended. Where it could not connect: is the server up at" >&2
-echo "{address}, is ca.crt the server's, is client.key's public half in its clients/?" >&2
+echo "{address}, is ca.crt the server's, is client.key's public half in its clients/? Is this" >&2
+echo "host's clock right, no more than 5 seconds before the server's and 5 minutes behind it?" >&2
 echo "(Flower's commands, flower-supernode first, have to be on PATH.)" >&2
 exit 2
 """
