@@ -70,7 +70,9 @@ STEADY: dict[str, dict[str, Any]] = {
     "collab-mnist": {"width": 30},
     "ff-free-mnist": {"widths": [30, 30, 30]},
     "uff-ae-mnist": {"widths": [30, 30]},
-    "uff-wta-mnist": {"widths": [30, 30], "noise": "none"},
+    "uff-dae-mnist": {"widths": [30, 30]},
+    "uff-gan-mnist": {"widths": [30, 30], "critic": 20},
+    "uff-wta-mnist": {"widths": [30, 30]},
     "uff-cae-mnist": {},
     "bp-mnist": {"width": 30},
 }
@@ -230,8 +232,31 @@ def test_numbers_of_an_optimiser_are_those_a_recorded_step_has_for_good() -> Non
     assert numbers(optimizer) != before
 
 
-def test_noise_counts_its_steps_and_is_not_replayed() -> None:
-    assert not graphs.steady(plan_of("uff-dae-mnist", widths=[30, 30]).row)
+def test_noise_goes_on_where_steps_are_taken_as_usual() -> None:
+    """Before, between and after replays, and where nothing can be recorded after all."""
+    (taken, one), (again, other) = stage_of("uff-dae-mnist"), stage_of("uff-dae-mnist")
+    step = Replayed(again, generator(0, "negatives"), Tape)
+    batch = [*batches(4), *batches(1, size=7), *batches(2)]
+    for index in batch:
+        taken.step(index)
+        step(index)
+    assert step.replays == 4
+    refused = Replayed(again, generator(0, "negatives"), refuse)
+    for number, index in enumerate(batch):
+        taken.step(index)
+        if number != 2:
+            refused(index)
+            continue
+        with pytest.warns(UserWarning, match="one kernel at a time: no room"):
+            refused(index)
+    for a, b in zip(weights(one), weights(other), strict=True):
+        assert torch.equal(a, b)
+    counts = [s.cell.get_submodule("noise").steps for s in one.stations + other.stations]
+    assert counts == [14] * 4
+
+
+def refuse(step: Any, index: Tensor) -> Any:
+    raise RuntimeError("no room")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

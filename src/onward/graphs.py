@@ -8,7 +8,9 @@ changes from step to step. A stage says so of its step (:class:`~onward.stages.S
 Learning rates are numbers inside the kernels' arguments: when one of them changes, and for a batch
 of another size, a graph is recorded anew, or the step is taken as usual.
 
-What a generator draws goes on from replay to replay as it would from step to step.
+What a generator draws goes on from replay to replay as it would from step to step. The noise of a
+cell has a generator for each step, of a seed of its own: a recorded step has one for all, which is
+seeded before each replay.
 """
 
 import warnings
@@ -68,7 +70,12 @@ class Replayed:
     def __init__(self, stage: Stage, rng: Generator, recorder: Recorder | None = None):
         self.step, self.fixed = stage.step, stage.fixed
         self.optimizers = [o for s in stage.stations for o in s.optimizers.values()]
-        self.recorder = recorder or CudaRecorder(rng, self.optimizers)
+        parts = [part for s in stage.stations for part in s.cell.modules()]
+        self.noises = [
+            (part, Generator(rng.device)) for part in parts if isinstance(part, Corruption)
+        ]
+        drawn = [rng, *(own for _, own in self.noises)]
+        self.recorder = recorder or CudaRecorder(drawn, self.optimizers)
         self.taken = self.replays = 0
         self.given_up = False
         self.key: Key | None = None
@@ -83,8 +90,12 @@ class Replayed:
             return self.step(index)
         if self.key is not None and len(index) < self.key[0]:
             return self.step(index)  # the rest of an epoch
+        for noise, own in self.noises:
+            own.manual_seed(noise.next_seed())
         key = (len(index), tuple(map(numbers, self.optimizers)))
         if key != self.key and not self._record(index, key):
+            for noise, _ in self.noises:
+                noise.steps -= 1  # not drawn after all
             return self.step(index)
         assert self.graph is not None
         assert self.index is not None
@@ -98,6 +109,8 @@ class Replayed:
         if self.fixed is None or not self.fixed():
             self.given_up = True
             return False
+        for noise, own in self.noises:
+            noise.rng = own
         try:
             self.graph = self.recorder(self.step, self.index)
         except RuntimeError as error:
@@ -105,6 +118,9 @@ class Replayed:
             told = " ".join(str(error).split())[:300]
             warnings.warn(f"steps are taken one kernel at a time: {told}", stacklevel=3)
             return False
+        finally:
+            for noise, _ in self.noises:
+                noise.rng = None
         self.key = key
         return True
 
@@ -131,13 +147,14 @@ class _CudaGraph:
 class CudaRecorder:
     """Records on the current CUDA device."""
 
-    def __init__(self, rng: Generator, optimizers: list[Optimizer]):
-        self.rng, self.optimizers = rng, optimizers
+    def __init__(self, drawn: list[Generator], optimizers: list[Optimizer]):
+        self.drawn, self.optimizers = drawn, optimizers
 
     def __call__(self, step: Callable[[Tensor], Losses], index: Tensor) -> Recorded:
         """The step on index [B]."""
         graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(self.rng)
+        for rng in self.drawn:
+            graph.register_generator_state(rng)
         with _capturable(self.optimizers), torch.cuda.graph(graph):
             losses = step(index)
         return _CudaGraph(graph, losses)
@@ -170,14 +187,12 @@ def steady(row: Row) -> bool:
     """Whether a step of this row does the same at every batch, whatever schedule it is of.
 
     Of cells and algorithms that are none of ours nothing is known: they may count their calls, or
-    look at a number. Noise does count, each draw its own seed, so cells with noise are none either.
-    With :attr:`~onward.row.Row.fast` off no row is.
+    look at a number. With :attr:`~onward.row.Row.fast` off no row is.
     """
     cells = [station.cell for station in row.everyone]
     known = all(type(cell) in _CELLS for cell in cells) and type(row.algorithm) in _ALGORITHMS
     parts = [row.algorithm, *(part for cell in cells for part in cell.modules())]
-    drawn = any(isinstance(part, Corruption) for part in parts)
-    return row.fast and known and not drawn and all(map(_ours, parts))
+    return row.fast and known and all(map(_ours, parts))
 
 
 def _ours(part: Any) -> bool:

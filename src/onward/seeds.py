@@ -19,6 +19,10 @@ def generator(
     >>> bool((torch.randperm(9, generator=a) == torch.randperm(9, generator=b)).all())
     True
     """
+    return Generator(device=device).manual_seed(derived(seed, purpose, *counters))
+
+
+def derived(seed: int, purpose: str, *counters: int) -> int:
+    """What :func:`generator` is seeded with, below 2^63."""
     text = "/".join([str(seed), purpose, *map(str, counters)])
-    number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
-    return Generator(device=device).manual_seed(number)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

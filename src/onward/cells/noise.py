@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ..errors import BadInput
-from ..seeds import generator
+from ..seeds import derived
 
 Noise = Callable[[Tensor, float, Generator], Tensor]
 
@@ -65,12 +65,20 @@ class Corruption(nn.Module):
             )
         self.noise, self.level, self.seed, self.number = noise, level, seed, number
         self.steps = 0
+        self.rng: Generator | None = None
+        """Drawn from as it stands, while a step is recorded (``graphs.py``); else None."""
 
     def forward(self, x: Tensor) -> Tensor:
         """The noise of the next step on x [B, *D]."""
-        rng = generator(self.seed, "noise", self.number, self.steps, device=x.device)
-        self.steps += 1
+        rng = self.rng
+        if rng is None:
+            rng = Generator(x.device).manual_seed(self.next_seed())
         return self.noise(x, self.level, rng)
+
+    def next_seed(self) -> int:
+        """What the generator of the next step is seeded with; the step is counted."""
+        self.steps += 1
+        return derived(self.seed, "noise", self.number, self.steps - 1)
 
     def get_extra_state(self) -> Tensor:
         """Steps so far: a plain number here, for one on a GPU would be waited for at each step."""
