@@ -24,8 +24,11 @@ from onward.row import Row
 from onward.stages import Losses, Stage
 
 aten = torch.ops.aten
-READS = (aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default)
-"""What waits for a number, or whose shape is one: not to be had inside a graph."""
+READS = (
+    *(aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default),
+    *(aten.lift_fresh.default, aten.unique_dim.default, aten._unique2.default),
+)
+"""What waits for a number, whose shape is one, or what comes from the host: not for a graph."""
 
 
 class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -68,6 +71,10 @@ STEADY: dict[str, dict[str, Any]] = {
     "ff-mnist by autograd": {"width": 30, "goodness": "top_k"},
     "ff-mnist adamw": {"width": 30, "optimizer": "adamw"},
     "collab-mnist": {"width": 30},
+    "collab-mnist alternating": {"width": 30, "schedule": "alternating"},
+    "collab-mnist pairwise": {"width": 30, "schedule": "pairwise"},
+    "ff-recurrent-mnist": {"width": 30},
+    "ff-recurrent-mnist by autograd": {"width": 30, "goodness": "top_k"},
     "ff-free-mnist": {"widths": [30, 30, 30]},
     "uff-ae-mnist": {"widths": [30, 30]},
     "uff-dae-mnist": {"widths": [30, 30]},

@@ -35,7 +35,7 @@ def bare(x: Tensor, index: Tensor, algorithm: ForwardForward, scratch: Scratch) 
         torch.index_select(x, 0, index, out=found[:, :width])
     else:
         torch.index_select(x, 0, index, out=found)
-        found[:, :classes] = 0
+        found[:, :classes].zero_()
     return found
 
 

@@ -28,6 +28,7 @@ from .algorithms import (
     Collaborative,
     ForwardForward,
     HybridForwardForward,
+    RecurrentForwardForward,
     UnsupervisedForwardForward,
 )
 from .cells import (
@@ -38,6 +39,7 @@ from .cells import (
     Corruption,
     Dense,
     LocalFields,
+    Recurrent,
 )
 from .readouts import LinearReadout
 from .row import Row
@@ -173,12 +175,16 @@ def _capturable(optimizers: list[Optimizer]) -> Any:
             group["capturable"] = False
 
 
-_CELLS = (Dense, LocalFields, AutoEncoder, ConvAutoEncoder, ConvWinners, Adversarial, LinearReadout)
+_CELLS = (
+    *(Dense, LocalFields, Recurrent, AutoEncoder, ConvAutoEncoder, ConvWinners, Adversarial),
+    LinearReadout,
+)
 _ALGORITHMS = (
     Clean,
     Collaborative,
     ForwardForward,
     HybridForwardForward,
+    RecurrentForwardForward,
     UnsupervisedForwardForward,
 )
 

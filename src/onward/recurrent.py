@@ -11,12 +11,14 @@ B = samples of a batch, N = training samples, S = streams, F = a cell's units.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
 
 from . import fast_sweep
 from .errors import BadInput
+from .graphs import steady
 from .local import Algorithm, Station, Streams, wall
 from .readouts import neutral_answers
 from .row import Row
@@ -95,4 +97,5 @@ def recurrent(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]
     passes = 1 + algorithm.count * last
     handed_on = 2 + 2 * algorithm.count * (last - 1)
     stage = Stage("cells", tuple(row.everyone), step, len(stations), passes)
-    return iter([replace(stage, rows_handed_on=handed_on)])
+    fixed = partial(steady, row)
+    return iter([replace(stage, rows_handed_on=handed_on, fixed=fixed)])

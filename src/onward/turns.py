@@ -9,11 +9,14 @@ B = samples of a batch, N = training samples, R = rows of all streams.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
 
 from .errors import BadInput
+from .graphs import steady
 from .local import Streams, wall
 from .row import Row
 from .stages import Losses, Stage, heard, read, serve, summed
@@ -52,7 +55,8 @@ def alternating(
     turns = sum(cells if later else number + 1 for number in range(cells)) / cells
     passes = turns * algorithm.count + (1 if row.readout else 0)
     handed = round(turns * algorithm.count)
-    return iter([Stage("cells", tuple(row.everyone), step, cells, passes, rows_handed_on=handed)])
+    stage = Stage("cells", tuple(row.everyone), step, cells, passes, rows_handed_on=handed)
+    return iter([replace(stage, fixed=partial(steady, row))])
 
 
 def _turn(row: Row, number: int, ins: Streams) -> Losses:
@@ -103,4 +107,5 @@ def pairwise(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
         return losses | summed(row.stations[last], detached)
 
     passes = algorithm.count + (1 if row.readout else 0)
-    return iter([Stage("cells", tuple(row.everyone), step, last + 1, passes)])
+    stage = Stage("cells", tuple(row.everyone), step, last + 1, passes)
+    return iter([replace(stage, fixed=partial(steady, row))])
