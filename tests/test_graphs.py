@@ -76,6 +76,7 @@ STEADY: dict[str, dict[str, Any]] = {
     "ff-recurrent-mnist": {"width": 30},
     "ff-recurrent-mnist by autograd": {"width": 30, "goodness": "top_k"},
     "ff-free-mnist": {"widths": [30, 30, 30]},
+    "ff-local-mnist": {"widths": [4, 4, 4], "fields": [4, 3, 2], "strides": [1, 1, 1]},
     "uff-ae-mnist": {"widths": [30, 30]},
     "uff-dae-mnist": {"widths": [30, 30]},
     "uff-gan-mnist": {"widths": [30, 30], "critic": 20},
