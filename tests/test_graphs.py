@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 import onward
 from onward import generator, graphs, recipes
-from onward.graphs import Replayed, numbers
+from onward.graphs import Replayed
 from onward.optimizers import set_rate
 from onward.plan import Machine, Plan
 from onward.row import Row
@@ -228,16 +228,6 @@ def test_only_steps_on_a_cuda_device_are_replayed() -> None:
     frozen = replace(stage, fixed=None)
     assert graphs.replayed(frozen, torch.device("cuda"), rng) is frozen
     assert isinstance(graphs.replayed(stage, torch.device("cuda"), rng).step, Replayed)
-
-
-def test_numbers_of_an_optimiser_are_those_a_recorded_step_has_for_good() -> None:
-    _, row = stage_of("uff-ae-mnist")
-    (optimizer,) = row.stations[0].optimizers.values()
-    before = numbers(optimizer)
-    assert ("betas", (0.9, 0.999)) in before
-    set_rate(optimizer, 1.0)
-    set_rate(optimizer, 0.5)
-    assert numbers(optimizer) != before
 
 
 def test_noise_goes_on_where_steps_are_taken_as_usual() -> None:

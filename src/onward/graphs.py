@@ -45,8 +45,8 @@ from .readouts import LinearReadout
 from .row import Row
 from .stages import Losses, Stage
 
-Key = tuple[int, tuple[Any, ...]]
-"""Samples of a batch, and every number of the optimisers' settings."""
+Key = tuple[int, list[float]]
+"""Samples of a batch, and every learning rate: all of a step's numbers that change in a run."""
 
 
 class Recorded(Protocol):
@@ -72,6 +72,7 @@ class Replayed:
     def __init__(self, stage: Stage, rng: Generator, recorder: Recorder | None = None):
         self.step, self.fixed = stage.step, stage.fixed
         self.optimizers = [o for s in stage.stations for o in s.optimizers.values()]
+        self.groups = [group for o in self.optimizers for group in o.param_groups]
         parts = [part for s in stage.stations for part in s.cell.modules()]
         self.noises = [
             (part, Generator(rng.device)) for part in parts if isinstance(part, Corruption)
@@ -94,7 +95,7 @@ class Replayed:
             return self.step(index)  # the rest of an epoch
         for noise, own in self.noises:
             own.manual_seed(noise.next_seed())
-        key = (len(index), tuple(map(numbers, self.optimizers)))
+        key = len(index), [group["lr"] for group in self.groups]
         if key != self.key and not self._record(index, key):
             for noise, _ in self.noises:
                 noise.steps -= 1  # not drawn after all
@@ -125,16 +126,6 @@ class Replayed:
                 noise.rng = None
         self.key = key
         return True
-
-
-def numbers(optimizer: Optimizer) -> tuple[Any, ...]:
-    """Settings of an optimiser that are not tensors: what a recorded step has for good."""
-    return tuple(
-        (key, value)
-        for group in optimizer.param_groups
-        for key, value in group.items()
-        if isinstance(value, int | float | tuple)
-    )
 
 
 @dataclass
