@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -137,17 +138,21 @@ def test_a_whole_run_in_bf16_learns(schedule: str) -> None:
 
 def test_fp32_on_a_gpu_is_fp32_and_tf32_is_asked_for() -> None:
     """The switches can be set without a GPU. Whoever has set them finds them as they were."""
-    places = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = [place.allow_tf32 for place in places]
-    cuda = torch.device("cuda")
-    for precision, wanted in (("fp32", False), ("tf32", True), ("bf16", False)):
+    newer = hasattr(torch.backends.cuda.matmul, "fp32_precision")
+    cudnn: Any = torch.backends.cudnn
+    places: list[Any] = [torch.backends.cuda.matmul, cudnn.conv if newer else cudnn]
+    name, usual, rounded = (
+        ("fp32_precision", "ieee", "tf32") if newer else ("allow_tf32", False, True)
+    )
+    before = [getattr(place, name) for place in places]
+    for precision, wanted in (("fp32", usual), ("tf32", rounded), ("bf16", usual)):
         machine = Machine("cuda", precision)  # type: ignore[arg-type]
         with warnings.catch_warnings():  # autocast tells that there is no GPU
             warnings.simplefilter("ignore")
-            context = machine.arithmetic(cuda)
+            context = machine.arithmetic(torch.device("cuda"))
             with context:
-                assert [place.allow_tf32 for place in places] == [wanted, wanted]
-        assert [place.allow_tf32 for place in places] == before
+                assert [getattr(place, name) for place in places] == [wanted, wanted]
+        assert [getattr(place, name) for place in places] == before
 
 
 def test_tf32_on_a_cpu_is_refused() -> None:

@@ -87,7 +87,9 @@ def multiply(a: Tensor, b: Tensor, out: Tensor) -> None:
 def accumulate(target: Tensor, kept: float, a: Tensor, b: Tensor) -> None:
     """target <- kept target + a b, as :func:`multiply`."""
     a, b = narrow(a), narrow(b)
-    if a.dtype != target.dtype:
+    if a.dtype != target.dtype and kept == 0:
+        target.copy_(a @ b)
+    elif a.dtype != target.dtype:
         target.mul_(kept).add_(a @ b)
     elif a.dim() == 2:
         target.addmm_(a, b, beta=kept)

@@ -41,7 +41,10 @@ def _convolution(x: Tensor, weight: Tensor, out: Sequence[int], transposed: bool
 _COUNTED: dict[Any, Callable[[Any, Any], int]] = {
     **dict.fromkeys((torch.ops.aten.mm, torch.ops.aten.bmm), lambda a, out: _product(a[0], a[1])),
     **dict.fromkeys(
-        (torch.ops.aten.addmm, torch.ops.aten.addmm_, torch.ops.aten.baddbmm),
+        (
+            *(torch.ops.aten.addmm, torch.ops.aten.addmm_),
+            *(torch.ops.aten.baddbmm, torch.ops.aten.baddbmm_),
+        ),
         lambda a, out: _product(a[1], a[2]),
     ),
     # x, weight, bias, stride, padding, dilation, transposed, ...

@@ -20,30 +20,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from torch.optim import Optimizer
 
-from .algorithms import (
-    Clean,
-    Collaborative,
-    ForwardForward,
-    HybridForwardForward,
-    RecurrentForwardForward,
-    UnsupervisedForwardForward,
-)
-from .cells import (
-    Adversarial,
-    AutoEncoder,
-    ConvAutoEncoder,
-    ConvWinners,
-    Corruption,
-    Dense,
-    LocalFields,
-    Recurrent,
-)
-from .readouts import LinearReadout
-from .row import Row
+from .cells import Corruption
 from .stages import Losses, Stage
+from .steady import Watch
 
 Key = tuple[int, list[float]]
 """Samples of a batch, and every learning rate: all of a step's numbers that change in a run."""
@@ -65,8 +47,8 @@ Recorder = Callable[[Callable[[Tensor], Losses], Tensor], Recorded]
 class Replayed:
     """A stage's step: the first ones as usual, then recorded once and replayed.
 
-    ``recorder`` None takes CUDA's. Where a step can't be recorded a warning says why, and steps are
-    taken as usual from then on.
+    ``recorder`` None takes CUDA's. The second step is watched. Where a step can't be recorded a
+    warning says why, and steps are taken as usual from then on.
     """
 
     def __init__(self, stage: Stage, rng: Generator, recorder: Recorder | None = None):
@@ -89,16 +71,16 @@ class Replayed:
         """Losses of one step on the samples index [B]; overwritten by the next step."""
         self.taken += 1
         # The first two make buffers and optimisers' states, which a graph may only write to.
-        if self.taken <= 2 or self.given_up:
+        if self.taken == 1 or self.given_up:
             return self.step(index)
+        if self.taken == 2:
+            return self._watched(index)
         if self.key is not None and len(index) < self.key[0]:
             return self.step(index)  # the rest of an epoch
         for noise, own in self.noises:
             own.manual_seed(noise.next_seed())
         key = len(index), [group["lr"] for group in self.groups]
         if key != self.key and not self._record(index, key):
-            for noise, _ in self.noises:
-                noise.steps -= 1  # not drawn after all
             return self.step(index)
         assert self.graph is not None
         assert self.index is not None
@@ -107,25 +89,41 @@ class Replayed:
         self.replays += 1
         return self.graph.losses
 
-    def _record(self, index: Tensor, key: Key) -> bool:
-        self.graph, self.key, self.index = None, None, index.clone()  # the old one's memory is free
+    def _watched(self, index: Tensor) -> Losses:
+        """The step as usual, and whether what it does can be recorded."""
         if self.fixed is None or not self.fixed():
             self.given_up = True
-            return False
+            return self.step(index)
+        before = [noise.steps for noise, _ in self.noises]
+        with Watch() as watch:
+            losses = self.step(index)
+        # Under backprop no cell draws its noise.
+        pairs = zip(self.noises, before, strict=True)
+        self.noises = [one for one, count in pairs if one[0].steps > count]
+        if watch.found:
+            self._give_up(watch.found)
+        return losses
+
+    def _record(self, index: Tensor, key: Key) -> bool:
+        self.graph, self.key, self.index = None, None, index.clone()  # the old one's memory is free
         for noise, own in self.noises:
             noise.rng = own
         try:
             self.graph = self.recorder(self.step, self.index)
-        except RuntimeError as error:
-            self.given_up = True
-            told = " ".join(str(error).split())[:300]
-            warnings.warn(f"steps are taken one kernel at a time: {told}", stacklevel=3)
+        except Exception as error:  # whatever it is, a step as usual says it better
+            for noise, _ in self.noises:
+                noise.steps -= 1  # not drawn after all
+            self._give_up(" ".join(str(error).split())[:300])
             return False
         finally:
             for noise, _ in self.noises:
                 noise.rng = None
         self.key = key
         return True
+
+    def _give_up(self, why: str) -> None:
+        self.given_up = True
+        warnings.warn(f"steps are taken one kernel at a time: {why}", stacklevel=4)
 
 
 @dataclass
@@ -148,8 +146,14 @@ class CudaRecorder:
         graph = torch.cuda.CUDAGraph()
         for rng in self.drawn:
             graph.register_generator_state(rng)
-        with _capturable(self.optimizers), torch.cuda.graph(graph):
-            losses = step(index)
+        stream = torch.cuda.current_stream()
+        try:
+            # Other threads may well allocate meanwhile.
+            mode = torch.cuda.graph(graph, capture_error_mode="thread_local")
+            with _capturable(self.optimizers), mode:
+                losses = step(index)
+        finally:
+            torch.cuda.set_stream(stream)  # one that fails leaves its own
         return _CudaGraph(graph, losses)
 
 
@@ -164,44 +168,6 @@ def _capturable(optimizers: list[Optimizer]) -> Any:
     finally:
         for group in flagged:
             group["capturable"] = False
-
-
-_CELLS = (
-    *(Dense, LocalFields, Recurrent, AutoEncoder, ConvAutoEncoder, ConvWinners, Adversarial),
-    LinearReadout,
-)
-_ALGORITHMS = (
-    Clean,
-    Collaborative,
-    ForwardForward,
-    HybridForwardForward,
-    RecurrentForwardForward,
-    UnsupervisedForwardForward,
-)
-
-
-def steady(row: Row) -> bool:
-    """Whether a step of this row does the same at every batch, whatever schedule it is of.
-
-    Of cells and algorithms that are none of ours nothing is known: they may count their calls, or
-    look at a number. With :attr:`~onward.row.Row.fast` off no row is.
-    """
-    cells = [station.cell for station in row.everyone]
-    known = all(type(cell) in _CELLS for cell in cells) and type(row.algorithm) in _ALGORITHMS
-    parts = [row.algorithm, *(part for cell in cells for part in cell.modules())]
-    return row.fast and known and all(map(_ours, parts))
-
-
-def _ours(part: Any) -> bool:
-    """Whether a part, and every function that it was given, is of Onward or of torch."""
-    given = [v for v in vars(part).values() if callable(v) and not isinstance(v, nn.Module)]
-    names = [getattr(f, "func", f) for f in (type(part), *given)]  # the one inside a partial
-    return all(_home(f) in ("onward", "torch") for f in names)
-
-
-def _home(thing: Any) -> str:
-    own = getattr(thing, "__module__", None) or type(thing).__module__
-    return str(own).partition(".")[0]
 
 
 def replayed(stage: Stage, device: torch.device, rng: Generator) -> Stage:

@@ -65,11 +65,11 @@ def waves(x: Tensor, code: Tensor) -> Tensor:
     True
     """
     marks = (code - code.amin(1, keepdim=True)).to(x.dtype)
-    return x + (marks @ _cosines(code.shape[1], *x.shape[1:]).to(x)).view(x.shape)
+    return x + (marks @ _cosines(x.device, code.shape[1], *x.shape[1:]).to(x.dtype)).view(x.shape)
 
 
 @lru_cache(maxsize=32)
-def _cosines(classes: int, *shape: int) -> Tensor:
+def _cosines(device: torch.device, classes: int, *shape: int) -> Tensor:
     """One wave a label, of amplitude 1: cos(pi a (i + 1/2) / H) cos(pi b (j + 1/2) / W).
 
     In the order of a + b, then of a.  -> [K, prod(D)].
@@ -86,7 +86,12 @@ def _cosines(classes: int, *shape: int) -> Tensor:
     made = [torch.cos(a * down).view(-1, 1) * torch.cos(b * across) for _, a, b in pairs]
     waves = torch.stack(made) if len(shape) == 3 else torch.stack(made)[:, 0]
     missing = [1] * (len(shape) + 1 - waves.dim())
-    return waves.view(classes, *missing, *waves.shape[1:]).expand(classes, *shape).flatten(1)
+    return (
+        waves.view(classes, *missing, *waves.shape[1:])
+        .expand(classes, *shape)
+        .flatten(1)
+        .to(device)
+    )
 
 
 BY_NAME: dict[str, Writer] = {"first": over_first, "appended": appended}

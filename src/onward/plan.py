@@ -82,10 +82,10 @@ class Machine:
                 "take device=cpu or auto"
             )
         device = torch.device("cuda" if there and self.device != "cpu" else "cpu")
-        if self.precision == "tf32" and device.type != "cuda":
+        if self.precision == "tf32" and not _has_tf32(device):
             raise BadInput(
-                "precision tf32 is of NVIDIA GPUs, and this would compute on the CPU: take fp32 or "
-                "bf16"
+                "precision tf32 is of NVIDIA GPUs since Ampere, and this would compute on "
+                f"{'another GPU' if device.type == 'cuda' else 'the CPU'}: take fp32 or bf16"
             )
         return device
 
@@ -103,19 +103,30 @@ class Machine:
         return cast if device.type == "cpu" else _rounded(cast, tf32=self.precision == "tf32")
 
 
+def _has_tf32(device: torch.device) -> bool:
+    if device.type != "cuda" or torch.version.hip is not None:
+        return False
+    return torch.cuda.get_device_capability(device) >= (8, 0)
+
+
 @contextmanager
 def _rounded(cast: torch.autocast, tf32: bool) -> Iterator[None]:
     """A GPU's fp32 products and convolutions with factors rounded to tf32, or not."""
-    places: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    before = [place.allow_tf32 for place in places]
+    matmul: Any = torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn
+    # torch since 2.9 has a switch of another name, and raises where both have been used.
+    newer = hasattr(matmul, "fp32_precision")
+    places = (matmul, cudnn.conv if newer else cudnn)
+    name, wanted = ("fp32_precision", "tf32" if tf32 else "ieee") if newer else ("allow_tf32", tf32)
+    before = [getattr(place, name) for place in places]
     try:
         for place in places:
-            place.allow_tf32 = tf32
+            setattr(place, name, wanted)
         with cast:
             yield
     finally:
         for place, was in zip(places, before, strict=True):
-            place.allow_tf32 = was
+            setattr(place, name, was)
 
 
 @dataclass

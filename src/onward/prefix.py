@@ -89,8 +89,8 @@ class Ahead:
     """Rows of a store, those of the next batch read from disk while this one is learned from.
 
     store [V, N, *F]. A store in memory has nothing to wait for: its rows are picked when they are
-    wanted. The draw of the next batch is foretold with a copy of the generator; if it comes out
-    otherwise after all, its rows are picked as they are wanted, too.
+    wanted. The draw of the next batch is foretold with a copy of the generator, so that ``draw`` is
+    called twice a batch; if it comes out otherwise after all, rows are picked when they are wanted.
     """
 
     def __init__(self, algorithm: Algorithm, store: Tensor, y: Tensor, rng: Generator):

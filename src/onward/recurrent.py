@@ -18,11 +18,11 @@ from torch import Generator, Tensor
 
 from . import fast_sweep
 from .errors import BadInput
-from .graphs import steady
 from .local import Algorithm, Station, Streams, wall
 from .readouts import neutral_answers
 from .row import Row
 from .stages import Losses, Stage, learn_readout, serve, summed
+from .steady import steady
 from .sweep import chain, neighbours
 
 Answered = list[tuple[Station, Streams, Streams]]

@@ -30,7 +30,6 @@ from torch.utils.checkpoint import checkpoint
 
 from . import fast, prefix, readouts
 from .errors import BadInput
-from .graphs import steady
 from .local import Algorithm, Station, Streams, walk, wall
 from .phases import separated
 from .recurrent import recurrent
@@ -48,6 +47,7 @@ from .stages import (
     serve,
     summed,
 )
+from .steady import steady
 from .turns import alternating, pairwise
 
 __all__ = [

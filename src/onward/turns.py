@@ -16,10 +16,10 @@ import torch
 from torch import Generator, Tensor
 
 from .errors import BadInput
-from .graphs import steady
 from .local import Streams, wall
 from .row import Row
 from .stages import Losses, Stage, heard, read, serve, summed
+from .steady import steady
 
 
 def alternating(

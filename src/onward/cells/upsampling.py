@@ -32,7 +32,7 @@ def convolve_enlarged(z: Tensor, weight: Tensor, bias: Tensor | None, size: list
     times = size[0] // z.shape[2]
     if [times * n for n in z.shape[2:]] != list(size):
         return conv2d(interpolate(z, size=size), weight, bias, padding=weight.shape[-1] // 2)
-    spread = _spread(weight.shape[-1], times).to(weight)
+    spread = _spread(weight.shape[-1], times, weight.device).to(weight.dtype)
     reach = spread.shape[1] // 2
     merged = torch.einsum("aUu,bVv,cmuv->cabmUV", spread, spread, weight)
     merged = merged.reshape(-1, weight.shape[1], 2 * reach + 1, 2 * reach + 1)
@@ -43,7 +43,7 @@ def convolve_enlarged(z: Tensor, weight: Tensor, bias: Tensor | None, size: list
 
 
 @lru_cache(maxsize=64)
-def _spread(kernel: int, times: int) -> Tensor:
+def _spread(kernel: int, times: int, device: torch.device) -> Tensor:
     """1 where window u of the kernel falls on number U of the maps.  -> [p, 2R + 1, k]."""
     half = kernel // 2
     reach = math.ceil(half / times)
@@ -51,4 +51,4 @@ def _spread(kernel: int, times: int) -> Tensor:
     for a in range(times):
         for u in range(kernel):
             falls[a, (a + u - half) // times + reach, u] = 1
-    return falls
+    return falls.to(device)  # kept there: a recorded step fetches nothing from the host

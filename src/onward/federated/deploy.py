@@ -84,7 +84,7 @@ if [ -n "$asked" ]; then wait $node; exit 0; fi
 # By itself it ends only where it was refused, and then sometimes as if all were well.
 echo "onward: client {number} has ended. Where it could not connect: is the server up at" >&2
 echo "{address}, is ca.crt the server's, is client.key's public half in its clients/? Is this" >&2
-echo "host's clock right, no more than 5 seconds before the server's and 5 minutes behind it?" >&2
+echo "host's clock right, fast by no more than 5 seconds and slow by no more than 5 minutes?" >&2
 echo "(Flower's commands, flower-supernode first, have to be on PATH.)" >&2
 exit 2
 """

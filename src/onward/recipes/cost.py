@@ -4,9 +4,9 @@ Two protocols, since each alone flatters somebody (an objective that is cheap a 
 passes; one that ends early may end worse):
 
 * *passes*: every method makes the same number of passes over the training samples;
-* *target*: every method with the settings that bring it there soonest (:data:`SOONEST`, found on
-  validation data), until its validation error first stays at or below a target: is there at the
-  end of an epoch, and never again above.
+* *target*: every method with settings chosen on validation data to be there soon (:data:`SOON`; the
+  others have their recipes'), until its validation error first stays at or below a target: is there
+  at the end of an epoch, and never again above.
 
 All have cells of the same number and width. The cells of the rows of denoising cells learn without
 labels.
@@ -43,7 +43,7 @@ METHODS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
 }
 """Data set -> method -> its recipe, and what it changes of it."""
 
-SOONEST: dict[str, dict[str, dict[str, Any]]] = {
+SOON: dict[str, dict[str, dict[str, Any]]] = {
     "mnist": {
         "ff": {
             **{"optimizer": "adamw", "lr": 0.001, "rate": "cosine"},
@@ -102,13 +102,13 @@ class Question:
         """By method, its row. Equal settings have one name: a run serves both protocols."""
         found = {}
         for method, (recipe, changes) in METHODS[self.dataset].items():
-            soonest = SOONEST.get(self.dataset, {}).get(method, {}) if protocol == "target" else {}
-            own = replace(find_recipe(recipe).defaults, **{**changes, **soonest}).epochs
+            soon = SOON.get(self.dataset, {}).get(method, {}) if protocol == "target" else {}
+            own = replace(find_recipe(recipe).defaults, **{**changes, **soon}).epochs
             epochs = self.passes if protocol == "passes" else own
             # Runs of other settings have another name, so that equal ones serve both protocols.
-            named = f"{method}-soon" if soonest.keys() - {"epochs"} else method
+            named = f"{method}-soon" if soon.keys() - {"epochs"} else method
             name = f"cost-{self.dataset}-{named}-{epochs}"
-            more = {**changes, **soonest, "epochs": epochs, "evaluate_every": 1}
+            more = {**changes, **soon, "epochs": epochs, "evaluate_every": 1}
             found[method] = Row(name, recipe, more)
         return found
 

@@ -163,10 +163,10 @@ def _to_target(rows: Mapping[str, str], percent: float, records: Records) -> str
     head += ["arithmetic", "peak memory", "test error at the end, %"]
     return _section(
         f"Own convergence: to {percent:g} % validation error",
-        "Each method with the settings that bring it there soonest (recipes/cost.py), until its "
-        "validation\nerror first stays at or below the target, by the readout that is best on "
-        "validation data. Seeds that do not reach it\nare left out of the means, so read them "
-        "first.",
+        "Forward-Forward and backprop on MNIST with settings chosen to be there soon, all others "
+        "with their recipes', until the\nvalidation error first stays at or below the target, by "
+        "the readout that is best on validation data. Seeds that do\nnot reach it are left out of "
+        "the means, so read them first.",
         head,
         told,
     )
