@@ -119,7 +119,8 @@ def _equal_passes(rows: Mapping[str, str], passes: int, records: Records) -> str
                 _told(found, "samples_per_second", q.rate),
                 _told(found, "data_passes", lambda v: f"{v:.4g}"),
                 _told(found, "flops", q.flops),
-                _told(found, "share_of_limit", lambda v: f"{100 * v:.0f} %"),
+                # More than all is no share: the limit was taken while the machine was busy.
+                _said([v for v in m.cost(found, "share_of_limit") if v <= 1], _percent),
                 _told(found, "peak_memory_bytes", q.memory),
                 _told(found, "bytes_between_stations", q.memory),
                 _told(found, "energy_joules", q.energy),
@@ -261,6 +262,10 @@ def _ratio(value: float | None, base: float | None) -> str:
 
 def _told(found: Sequence[Record], key: str, tell: Callable[[float], str]) -> str:
     return _said(m.cost(found, key), tell)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _said(values: Sequence[float], tell: Callable[[float], str]) -> str:
