@@ -58,7 +58,8 @@ rates go down to nothing over so many.
 
 TARGETS = {"mnist": 1.9, "digits": 3.0}
 """Validation error, %, that a run is to reach. MNIST's last 10,000 training images, on which it is
-taken, are harder than the test images: runs that end near 1.9 there have 1.6 to 1.7 % test error."""
+taken, are harder than the test images: runs that end near 1.9 there have 1.6 to 1.7 % test error.
+"""
 
 PASSES = {"mnist": 12, "digits": 40}
 """Passes over the training samples where all have as many."""
