@@ -492,6 +492,23 @@ def test_weights_and_velocities_are_fp32_where_products_are_bf16() -> None:
                 assert state["momentum_buffer"].dtype == torch.float32
 
 
+def test_a_compiled_cell_learns_the_same_by_autograd() -> None:
+    """``Module.compile``, with the backend that needs no compiler of the machine's."""
+    from torch._dynamo.utils import counters
+
+    row, compiled = row_of(FF()), row_of(FF())
+    row.fast = compiled.fast = False
+    counters.clear()
+    for cell in compiled.cells:
+        cell.compile(backend="eager")
+    trained(row, epochs=1)
+    trained(compiled, epochs=1)
+    assert counters["stats"]["unique_graphs"] > 0
+    for one, other in zip(row.cells, compiled.cells, strict=True):
+        for a, b in zip(one.parameters(), other.parameters(), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+
+
 def test_samples_of_another_size_are_refused_as_ever() -> None:
     row = row_of(FF(negatives=wrong_label))
     (stage,) = simultaneous(row, torch.rand(SAMPLES, 7).double(), made()[1], generator(0, "n"))

@@ -259,6 +259,11 @@ def a_hook_of_an_optimiser(row: Row) -> None:
 
 
 @somebodys
+def a_compiled_cell(row: Row) -> None:
+    row.cells[1].compile(backend="eager")
+
+
+@somebodys
 def a_subclass(row: Row) -> None:
     row.stations[0].cell = Counting(64, 30)
 

@@ -73,7 +73,8 @@ def _moves(optimizer: Optimizer) -> bool:
 def _ours(part: Any) -> bool:
     """Whether a part, and all that it was given, is of Onward or of torch, without a hook."""
     own = vars(part)
-    if any(held for name, held in own.items() if name.endswith("_hooks")):
+    hooked = any(held for name, held in own.items() if name.endswith("_hooks"))
+    if hooked or own.get("_compiled_call_impl") is not None:  # torch.compile has its own graphs
         return False
     return _home(type(part)) and all(_known(held) for held in own.values())
 
