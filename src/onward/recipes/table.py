@@ -21,11 +21,13 @@ MARKS = ("<!-- results -->", "<!-- /results -->")
 def table(folder: Path) -> str:
     """One row a recipe that has finished records.  Test error, last epoch, mean ± spread, seeds.
 
-    Rows of a paper's table are on its own page: they mean nothing without their controls.
+    Rows of a paper's table are on its own page: they mean nothing without their controls. Runs in
+    another precision are in RESULTS.md alone, beside those in fp32.
     """
     elsewhere = {row.name for name in tables.MODULES for row in tables.find(name).rows}
     runs = [run for run in collect(folder) if run.record["status"] == "finished"]
     runs = [run for run in runs if run.recipe not in elsewhere]
+    runs = [run for run in runs if run.record["machine"]["precision"] == "fp32"]
     lines = [
         "| recipe | data | every label tried, % | linear, % | reported elsewhere | command |",
         "|---|---|---|---|---|---|",
