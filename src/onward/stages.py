@@ -75,7 +75,7 @@ class Stage:
     ahead: Callable[[Tensor], None] | None = None
     """Told of the samples of the next batch before the step on this one, where it can use that."""
     fixed: Callable[[], bool] | None = None
-    """Whether ``step`` does the same at every batch, but for its tensors (``graphs.py``)."""
+    """Whether ``step`` does the same at every batch, but for its tensors (``steady.py``)."""
 
 
 Schedule = Callable[[Row, Tensor, Tensor, Generator], Iterator[Stage]]
