@@ -37,13 +37,13 @@ FLAGS = {
     "report": "folders --tensorboard",
     "check": "what --shape",
     "data": "action name --data",
-    "table": "name --only --seeds --jobs --threads --device --data --out --results --dry --write "
-    "--set",
+    "table": "name --only --seeds --jobs --threads --device --precision --data --out --results "
+    "--dry --write --set",
     "bench": "what --dataset --protocol --epochs --target --only --seeds --jobs --threads --device "
-    "--data --out --results --dry --write",
+    "--precision --data --out --results --dry --write",
     "export": "folder --to --readout --out",
     "exits": "folder --lose --data",
-    "sweep": "recipe --grid --seeds --jobs --threads --device --data --out --dry",
+    "sweep": "recipe --grid --seeds --jobs --threads --device --precision --data --out --dry",
 }
 PIPELINE_FLAGS: dict[str, Any] = {
     **{"stages": None, "split": None, "restarts": 3, "plan": False},

@@ -323,6 +323,35 @@ def test_a_job_is_the_command_anyone_could_give(tmp_path: Path) -> None:
     )
 
 
+def test_a_row_is_in_one_precision_and_the_page_says_which(tmp_path: Path) -> None:
+    runs, results = tmp_path / "runs", tmp_path / "results"
+    rows = [row for row in uff.rows if row.name == "uff-ae-mnist"]
+    usual = find_recipe("uff-ae-mnist").defaults.epochs
+    (job,) = survey(rows, [4], runs, results, precision="bf16")
+    assert job.state == "new"
+    assert " --precision bf16 " in " ".join(words(job, How(precision="bf16")))
+    other = made.run("uff-ae-mnist", 0, 90, epochs=usual)
+    narrow = {**other["machine"], "precision": "bf16"}
+    commit(results, "uff-ae-mnist", other | {"machine": narrow})
+    done, refused = survey(rows, [0, 1], runs, results)
+    assert (done.state, refused.state) == ("done", "refused")
+    assert "is in bf16, this would be in fp32" in refused.why
+    assert [job.state for job in survey(rows, [0, 1], runs, results, precision="bf16")] == [
+        *("done", "new")
+    ]
+    assert "all else fp32 (docs/cost.md): `uff-ae-mnist`." in tables.page(uff, results)
+    commit(results, "uff-ae-mnist", made.run("uff-ae-mnist", 1, 90, epochs=usual))
+    with pytest.raises(ValueError, match="seeds 0 and 1 differ in precision"):
+        tables.gather(uff, results)
+
+
+def test_what_is_federated_is_in_fp32(tmp_path: Path) -> None:
+    rows = chosen(tables.find("federation").rows, ["federated-dae-mnist-iid"])[:1]
+    (job,) = survey(rows, [0], tmp_path, tmp_path, precision="bf16")
+    assert job.state == "refused"
+    assert "what is federated is in fp32, and bf16 was asked for" in job.why
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
@@ -332,6 +361,7 @@ def test_a_job_is_the_command_anyone_could_give(tmp_path: Path) -> None:
         (("uff", "--threads", "many"), "--threads wants"),
         (("uff", "--threads", "0"), "threads should be 1 to 1024"),
         (("uff", "--device", "gpu"), "device can't be 'gpu'"),
+        (("uff", "--precision", "fp8"), "precision can't be 'fp8'"),
         (("uff", "--only", "zebra"), "no row has that in its name"),
         (("uff", "--set", "epoch 2"), "did you mean 'epochs'?"),
         (("uff", "--set", "epochs many"), "epochs should be a whole number"),

@@ -47,6 +47,9 @@ def add_running(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--jobs", metavar="N", default="1", help="runs at a time (1)")
     verb.add_argument("--threads", metavar="N", default="1", help="threads of each run (1)")
     verb.add_argument("--device", metavar="auto|cpu|cuda", default="auto", help="where to compute")
+    verb.add_argument(
+        "--precision", metavar="fp32|tf32|bf16", default="fp32", help="of products (fp32)"
+    )
     verb.add_argument("--data", metavar="PATH", help="folder of the data sets' folders")
 
 
@@ -68,10 +71,10 @@ def make(table: "Table", given: argparse.Namespace, more: dict[str, Any]) -> int
     seeds = runs.seeds(given.seeds)
     if not given.threads.isdecimal():
         raise BadInput(f"--threads wants a number of threads, and is {given.threads!r}")
-    Machine(given.device, "fp32", int(given.threads)).resolve()
-    how = runs.How(int(given.threads), given.device, given.data)
+    Machine(given.device, given.precision, int(given.threads)).resolve()
+    how = runs.How(int(given.threads), given.device, given.data, given.precision)
     at_once = runs.at_once(given.jobs)
-    jobs = runs.survey(rows, seeds, given.out, given.results, more)
+    jobs = runs.survey(rows, seeds, given.out, given.results, more, given.precision)
     if given.dry:
         print(runs.plan(jobs, how))
         return 0

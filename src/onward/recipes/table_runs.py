@@ -23,9 +23,10 @@ from typing import Any, Literal
 
 from ..errors import BadInput
 from ..files import write_atomically
+from ..plan import Precision
 from ..record import Record, read
 from . import find as find_recipe
-from .tables import Row, departures
+from .tables import Row, departures, precision_of
 
 State = Literal["done", "trained", "interrupted", "new", "refused"]
 
@@ -67,11 +68,12 @@ _Going = tuple[Job, "subprocess.Popen[bytes]"]
 
 @dataclass(frozen=True)
 class How:
-    """How runs are made: on what device, with how many threads each, and from which data."""
+    """How runs are made: where, in which precision, with how many threads, from which data."""
 
     threads: int = 1
     device: str = "auto"
     data: str | None = None
+    precision: Precision = "fp32"
 
 
 def survey(
@@ -80,27 +82,40 @@ def survey(
     out: Path,
     results: Path,
     more: Mapping[str, Any] | None = None,
+    precision: Precision = "fp32",
 ) -> list[Job]:
     """Every row with every seed, and its state; all rows of a seed before the next seed.
 
-    ``more`` are settings that win over the rows' own, where their recipes have them.
+    ``more`` are settings that win over the rows' own, where their recipes have them. A row whose
+    records are in another precision gets no new ones in this.
     """
     jobs = []
     for seed in seeds:
         for row in rows:
             folder = out / row.name / f"seed-{seed}"
             result = results / row.name / f"seed-{seed}.json"
-            jobs.append(_looked_at(Job(row, seed, row.settings(more), folder, result)))
+            job = Job(row, seed, row.settings(more), folder, result)
+            jobs.append(_looked_at(job, precision))
     return jobs
 
 
-def _looked_at(job: Job) -> Job:
+def _looked_at(job: Job, precision: Precision) -> Job:
     """A job with its state."""
     try:
         if job.result.exists():
             return _judged(job, read(job.result), job.result, "done")
+        asked: str = precision
         if (job.folder / "record.json").exists():
-            return _judged(job, read(job.folder), job.folder, "trained")
+            record = read(job.folder)
+            job, asked = _judged(job, record, job.folder, "trained"), precision_of(record)
+        if job.row.terms and asked != "fp32":
+            raise BadInput(f"what is federated is in fp32, and {asked} was asked for")
+        for other in sorted(job.result.parent.glob("seed-*.json")):
+            if (theirs := precision_of(read(other))) != asked:
+                raise BadInput(
+                    f"{other} is in {theirs}, this would be in {asked}, and seeds of a row are "
+                    f"alike: take --precision {theirs}"
+                )
     except BadInput as error:
         return dataclasses.replace(job, state="refused", why=str(error))
     return job
@@ -138,6 +153,7 @@ def words(job: Job, how: How) -> list[str]:
             told += [f"--{setting.name}", "null" if value is None else str(value)]
     told += ["--seed", str(job.seed), "--threads", str(how.threads)]
     told += ["--device", how.device] if how.device != "auto" else []
+    told += ["--precision", how.precision] if how.precision != "fp32" else []
     return [*told, *data, "--out", str(job.folder)]
 
 

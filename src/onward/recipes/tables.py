@@ -125,11 +125,18 @@ def _refuse_mixture(records: Sequence[Record], folder: Path) -> None:
         differ = [n for n in names if first["settings"][n] != record["settings"][n]]
         if first["data"]["fingerprint"] != record["data"]["fingerprint"]:
             differ.append("the data")
+        if precision_of(first) != precision_of(record):
+            differ.append("precision")
         if differ:
             raise BadInput(
                 f"{folder} mixes runs: seeds {first['seed']} and {record['seed']} differ in "
                 f"{', '.join(sorted(differ))}; keep those of one kind"
             )
+
+
+def precision_of(record: Record) -> str:
+    """The precision that a record's products were taken in."""
+    return str(record["machine"].get("precision", "fp32"))
 
 
 def departures(record: Record, settings: Any) -> dict[str, tuple[Any, Any]]:
@@ -148,8 +155,27 @@ def departures(record: Record, settings: Any) -> dict[str, tuple[Any, Any]]:
 def page(table: Table, results: Path) -> str:
     """A table's page from the records in ``results``, with the figures that lie beside it."""
     records = gather(table, results)
-    parts = [table.page(records, figures_in(table, results)), _departed(table, records)]
+    parts = [
+        table.page(records, figures_in(table, results)),
+        _narrower(table, records),
+        _departed(table, records),
+    ]
     return "\n".join(part for part in parts if part)
+
+
+def _narrower(table: Table, records: Records) -> str:
+    """Rows whose products were not taken in fp32."""
+    rows: dict[str, list[str]] = {}
+    for row in table.rows:
+        for record in records.get(row.name, ())[:1]:
+            if (precision := precision_of(record)) != "fp32":
+                rows.setdefault(precision, []).append(f"`{row.name}`")
+    told = [
+        f"In {precision}, factors of products rounded to it, all else fp32 (docs/cost.md): "
+        f"{', '.join(names)}."
+        for precision, names in rows.items()
+    ]
+    return "\n".join(["## Precision", "", *told, ""]) if told else ""
 
 
 def _departed(table: Table, records: Records) -> str:
