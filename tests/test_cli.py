@@ -326,6 +326,9 @@ BP_CIFAR = {
     **{"epochs": 20, "decay": 0.1, "rate": "cosine", "peers": 0.0, "read": [1]},
     "evaluate_every": 1,
 }
+COLLABORATION_ON_COLOUR = {
+    **{"width": 2000, "label": "appended", "label_value": 10.0, "lr": 1e-4},
+}
 RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
     "bp-digits": (BACKPROP, DIGITS),
     "bp-mnist": (BACKPROP, {}),
@@ -334,7 +337,7 @@ RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
         for name, data, more in (
             ("mnist", "mnist", {}),
             ("fashion", "fashion_mnist", {}),
-            ("cifar10", "cifar10", {"width": 2000, "label": "appended"}),
+            ("cifar10", "cifar10", COLLABORATION_ON_COLOUR),
         )
     },
     "ff-aesop": (SEQUENCES, {}),

@@ -31,7 +31,40 @@ def figures(records: Records) -> Mapping[str, bytes]:
 def sweep_figures(records: Records) -> Mapping[str, bytes]:
     """Error against theta of every data set that has records."""
     drawn = {f"theta-{data}.svg": _theta(records, data) for data in DATA}
+    drawn |= {f"sums-{data}.svg": _sums_by_theta(records, data) for data in DATA}
     return {name: picture for name, picture in drawn.items() if picture}
+
+
+def _sums_by_theta(records: Records, data: str) -> bytes | None:
+    """Validation error of the running sums, a line a threshold, a panel a method; their setting.
+
+    The paper has it that cells after the first hurt plain Forward-Forward, and reimplementations
+    have seen that at large thresholds only.
+    """
+    panels = {}
+    for method in METHODS:
+        lines = {}
+        for times in r.TIMES:
+            found = records.get(r.trial(data, "theirs", method, times), ())
+            if sums := _mean([added.first(one, "validation") for one in found]):
+                lines[times] = sums
+        if lines:
+            panels[method] = lines
+    if not panels:
+        return None
+    with drawing(8.4, 3.2, len(panels)) as (figure, axes):
+        for axis, (method, lines) in zip(axes, panels.items(), strict=True):
+            for times, sums in lines.items():
+                pale = 0.25 + 0.75 * r.TIMES.index(times) / (len(r.TIMES) - 1)
+                cells = range(1, len(sums) + 1)
+                axis.plot(cells, sums, "o-", color=COLOURS[method], alpha=pale, label=f"{times:g}")
+            axis.set_title(f"{TITLES[data]}, {v.WORDS[method]}", loc="left")
+            axis.set_xlabel("sum of the first cells")
+            axis.xaxis.get_major_locator().set_params(integer=True)
+            axis.set_yscale("log")
+            axis.legend(fontsize=7, title="theta / units", title_fontsize=7)
+        axes[0].set_ylabel("validation error, % (log)")
+        return svg(figure)
 
 
 def _sums(records: Records, data: str) -> bytes | None:

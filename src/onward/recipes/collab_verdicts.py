@@ -14,15 +14,25 @@ from ..report import added
 from ..report import measures as m
 from ..report import quantities as q
 from . import collab_rows as r
-from .collab import DATA, METHODS, factor
+from .collab import DATA, METHODS, REPORTED, factor
 from .tables import Records
 from .verdicts import Judged, Outcome, Verdict, data_name, outcome, seeds, together, unlike
 
-TARGETS = {
-    "theirs": {"mnist": 2.1, "fashion": 11.6, "cifar10": 52.0},
-    "tuned": {"mnist": 1.5, "fashion": 11.0, "cifar10": 50.0},
+BETTER = "better"
+"""Whichever collaborative method is better on validation."""
+
+TARGETS: dict[tuple[str, str], dict[str, float]] = {
+    ("theirs", "mnist"): {"all": 2.1, "earlier": 2.2},
+    ("theirs", "fashion"): {BETTER: 11.6},
+    ("theirs", "cifar10"): {BETTER: 52.0},
+    ("tuned", "mnist"): {BETTER: 1.5},
+    ("tuned", "fashion"): {BETTER: 11.0},
+    ("tuned", "cifar10"): {BETTER: 50.0},
 }
-"""Test errors that the better collaborative method is to reach, network training."""
+"""Setting and data -> by method the test error that it is to reach, network training."""
+
+BAND = 0.5
+"""Points around the reported errors on MNIST, within which ours are said to be the same."""
 
 COLLABORATIVE = ("earlier", "all")
 WORDS = {"ff": "plain FF", "earlier": "gamma<t", "all": "gamma all"}
@@ -30,31 +40,40 @@ WORDS = {"ff": "plain FF", "earlier": "gamma<t", "all": "gamma all"}
 
 @dataclass(frozen=True)
 class Target:
-    """A bound, what the better collaborative method reaches, and whether that is enough."""
+    """A bound, what a method reaches, and whether that is enough.
+
+    ``chosen`` says whether its threshold is the sweep's best: at another one nothing is missed yet.
+    """
 
     data: str
     setting: str
     bound: float
     row: str
     errors: tuple[float, ...]
+    chosen: bool
 
     @property
     def outcome(self) -> str:
         """In a word; with fewer than three seeds only how it looks."""
         if not self.errors:
             return "no records"
-        met = "met" if statistics.fmean(self.errors) <= self.bound else "missed"
-        return met if len(self.errors) >= m.SEEDS else f"{met} so far"
+        met = statistics.fmean(self.errors) <= self.bound
+        if len(self.errors) < m.SEEDS or not (met or self.chosen):
+            return f"{'met' if met else 'missed'} so far"
+        return "met" if met else "missed"
 
 
 def targets(records: Records) -> list[Target]:
     """All of them, in their setting first."""
     found = []
-    for setting, bounds in TARGETS.items():
-        for data, bound in bounds.items():
-            row = better(records, data, setting)
+    for (setting, data), bounds in TARGETS.items():
+        for method, bound in bounds.items():
+            better_one = method == BETTER
+            methods = COLLABORATIVE if better_one else (method,)
+            row = better(records, data, setting) if better_one else r.name(data, setting, method)
             each = tuple(errors(records, row).values()) if row else ()
-            found.append(Target(data, setting, bound, row or "", each))
+            chosen = not untuned(records, data, setting, methods)
+            found.append(Target(data, setting, bound, row or "", each, chosen))
     return found
 
 
@@ -66,7 +85,9 @@ def errors(records: Records, row: str) -> dict[int, float]:
 
 
 def validation(record: Record) -> float | None:
-    """Validation error, every label tried, in percent."""
+    """Validation error, every label tried, in percent; of a run that diverged, that of a guess."""
+    if record["status"] == "diverged":
+        return 100 * (1 - 1 / int(record["data"]["classes"]))
     value = q.number((record["validation_error"] or {}).get("goodness"))
     return None if value is None else 100 * value
 
@@ -115,22 +136,23 @@ def untuned(records: Records, data: str, setting: str, methods: Sequence[str]) -
 
 
 def verdicts(records: Records) -> list[Verdict]:
-    """L1 to L5, in this order."""
-    return [l1(records), l2(records), l3(records), l4(records), l5(records)]
+    """L1 to L6, in this order."""
+    return [l1(records), l2(records), l3(records), l4(records), l5(records), l6(records)]
 
 
 def l1(records: Records) -> Verdict:
     """In their setting both collaborations are more accurate than plain FF."""
-    judged = [
-        _lower(records, r.name(data, "theirs", method), r.name(data, "theirs", "ff"), data)
-        for data in DATA
-        for method in COLLABORATIVE
-    ]
+    judged = []
+    for data in DATA:
+        for method in COLLABORATIVE:
+            ours, plain = r.name(data, "theirs", method), r.name(data, "theirs", "ff")
+            one = _lower(records, ours, plain, data)
+            judged.append(_if_chosen(records, data, ("ff", method), one))
     return Verdict(
         "L1",
         "In their setting gamma<t and gamma all are more accurate than plain Forward-Forward.",
         "Network training. Mean test error of plain FF minus that of each collaboration: holds "
-        "where all are far above 0, does not hold where one is far below.",
+        f"where all are far above 0, does not hold where one is far below. {WAITS}",
         *together(judged),
     )
 
@@ -141,15 +163,17 @@ def l2(records: Records) -> Verdict:
     for data in DATA:
         hurt = _steps(records, r.name(data, "theirs", "ff"))
         helped = _steps(records, r.name(data, "theirs", "all"))
-        judged.append(_signs(f"{_called(records, data)}, plain FF", hurt, -1))
-        judged.append(_signs(f"{_called(records, data)}, gamma all", helped, 1))
+        one = _signs(f"{_called(records, data)}, plain FF", hurt, -1)
+        other = _signs(f"{_called(records, data)}, gamma all", helped, 1)
+        judged.append(_if_chosen(records, data, ("ff",), one))
+        judged.append(_if_chosen(records, data, ("all",), other))
     return Verdict(
         "L2",
         "In plain Forward-Forward every cell after the first makes the summed goodness worse; with "
         "gamma all every one makes it better.",
         "Network training, their setting. What a cell takes off the test error of the running sum, "
         "mean over seeds: far below 0 for every later cell of plain FF, far above 0 for every "
-        "later cell of gamma all; does not hold where one is far on the other side.",
+        f"later cell of gamma all; does not hold where one is far on the other side. {WAITS}",
         *together(judged),
     )
 
@@ -166,12 +190,14 @@ def l3(records: Records) -> Verdict:
                 judged.append(("undecided", f"{name}: {why or 'no entropy'}"))
             else:
                 told = f"{name}: {m.signed(gap, 3)} nats ({seeds(gap.seeds)})"
-                judged.append((outcome(gap.sign), told))
+                one = outcome(gap.sign), told
+                judged.append(_if_chosen(records, data, ("ff", method), one))
     return Verdict(
         "L3",
         "Collaboration raises the functional entropy of the goodness of positives.",
         "Network training, their setting, test set. Ent / mean, which a louder net does not win: "
-        "mean of each collaboration minus that of plain FF; holds where all are far above 0.",
+        "mean of each collaboration minus that of plain FF; holds where all are far above 0. "
+        f"{WAITS}",
         *together(judged),
     )
 
@@ -211,6 +237,35 @@ def l5(records: Records) -> Verdict:
     )
 
 
+def l6(records: Records) -> Verdict:
+    """On MNIST the reported numbers come out, in their order."""
+    judged: list[Judged] = []
+    means = {}
+    for method, row in (("ff", "ff-network"), ("earlier", "earlier-network"), ("all", "")):
+        found, told = errors(records, r.name("mnist", "theirs", method)), REPORTED[row]["mnist"]
+        name = f"{WORDS[method]}, reported {told:g}"
+        if len(found) < m.SEEDS:
+            judged.append(("undecided", f"{name}: {seeds(len(found))}"))
+            continue
+        means[method] = statistics.fmean(found.values())
+        near: Outcome = "holds" if abs(means[method] - told) <= BAND else "does not hold"
+        one = near, f"{name}: {means[method]:.2f} ({seeds(len(found))})"
+        judged.append(_if_chosen(records, "mnist", (method,), one))
+    if len(means) == len(METHODS):
+        order: Outcome = "does not hold"
+        if means["ff"] > means["earlier"] > means["all"]:
+            order = "holds"
+        told = "plain FF above gamma<t above gamma all"
+        judged.append(_if_chosen(records, "mnist", tuple(METHODS), (order, told)))
+    return Verdict(
+        "L6",
+        "On MNIST, in their setting, the reported errors come out, and in their order.",
+        f"Network training, mean test errors: each within {BAND:g} points of the reported one, and "
+        f"plain FF worst, gamma all best. {WAITS}",
+        *together(judged),
+    )
+
+
 def still_helps(records: Records, data: str) -> Judged:
     """L5 on one data set."""
     ours, plain = better(records, data, "tuned"), r.name(data, "tuned", "ff")
@@ -224,6 +279,15 @@ def still_helps(records: Records, data: str) -> Judged:
     if gap is not None and gap.sign == 0 and abs(gap.mean) <= (gap.error or 0.0):
         return "does not hold", told
     return judged, told
+
+
+WAITS = "Undecided while a row does not stand at its sweep's best threshold."
+
+
+def _if_chosen(records: Records, data: str, methods: Sequence[str], judged: Judged) -> Judged:
+    """What was judged in their setting, if each method stands at the threshold best for it."""
+    why = untuned(records, data, "theirs", methods)
+    return ("undecided", f"{judged[1]}; {why}") if why else judged
 
 
 def _lower(records: Records, ours: str, theirs: str, data: str) -> Judged:

@@ -131,9 +131,9 @@ def _judged(job: Job, record: Record, place: Path, finished: State) -> Job:
     elif differ:
         told = ", ".join(f"{k} {was}, wanted {now}" for k, (was, now) in differ.items())
         state, why = "refused", f"{place} holds a run with other settings: {told}"
-    elif record["status"] == "diverged":
+    elif record["status"] == "diverged" and not job.row.may_diverge:
         state, why = "refused", f"{place} holds a run that diverged, and it would again"
-    elif record["status"] != "finished":
+    elif not job.row.over(record):
         state = "interrupted"
     return dataclasses.replace(job, state=state, why=why)
 
@@ -234,20 +234,26 @@ def _start(job: Job, how: How) -> "subprocess.Popen[bytes]":
 
 def _ended(job: Job, process: "subprocess.Popen[bytes]", tell: Callable[[str], None]) -> str:
     """Copy what a process that is over has made, and say so. Returns why it failed, or nothing."""
-    if process.returncode == 0:
+    why = f"{_last_words(job)} (see {_log(job)})" if process.returncode else ""
+    if not why or (job.row.may_diverge and _diverged(job)):
         try:
-            tell(f"finished {job.name}: {_keep(job)}")
+            tell(f"{'diverged' if why else 'finished'} {job.name}: {_keep(job)}")
             return ""
         except BadInput as error:
             why = str(error)
-    else:
-        why = f"{_last_words(job)} (see {_log(job)})"
     tell(f"failed   {job.name}: {why}")
     return why
 
 
+def _diverged(job: Job) -> bool:
+    try:
+        return bool(read(job.folder)["status"] == "diverged")
+    except BadInput:
+        return False
+
+
 def _keep(job: Job) -> str:
-    """Copy a finished run's record to the results. Returns its errors in words."""
+    """Copy the record of a run that is over to the results. Returns its errors in words."""
     record = read(job.folder)
     checked = _judged(job, record, job.folder, "trained")
     if checked.state != "trained":

@@ -41,13 +41,20 @@ Records = Mapping[str, Sequence[Record]]
 class Row:
     """One row: the folder of its records under results/, a recipe, and what it changes of it.
 
-    With ``terms`` it is federated, on these and otherwise the usual ones.
+    With ``terms`` it is federated, on these and otherwise the usual ones. Where it ``may_diverge``,
+    a run that does is a result like any other.
     """
 
     name: str
     recipe: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     terms: Mapping[str, Any] = field(default_factory=dict)
+    may_diverge: bool = False
+
+    def over(self, record: Record) -> bool:
+        """Whether a run of this row is at its end."""
+        status = record["status"]
+        return status == "finished" or (self.may_diverge and status == "diverged")
 
     def settings(self, more: Mapping[str, Any] | None = None) -> Any:
         """The row's settings; of ``more``, those that its recipe has, win."""
@@ -94,7 +101,7 @@ def find(name: str) -> Table:
 
 
 def gather(table: Table, results: Path) -> dict[str, list[Record]]:
-    """The finished records of a table's rows that lie in a folder of results, by seed.
+    """The records of a table's rows, at their end, that lie in a folder of results, by seed.
 
     Raises BadInput for a file that is no record, or not of its row and seed, and for a row whose
     records differ in more than their seeds.
@@ -109,7 +116,7 @@ def gather(table: Table, results: Path) -> dict[str, list[Record]]:
                     f"{path} holds {record['recipe']}, seed {record['seed']}, and its place is "
                     f"that of {row.recipe}: move it away"
                 )
-            if record["status"] == "finished":
+            if row.over(record):
                 records.append(record)
         if records:
             found[row.name] = sorted(records, key=lambda record: int(record["seed"]))
