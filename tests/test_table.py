@@ -16,6 +16,7 @@ import torch
 from command import environment, onward
 
 from onward import data, record
+from onward.cli import main
 from onward.recipes import find as find_recipe
 from onward.recipes import tables, uff_figures, uff_page
 from onward.recipes import uff_verdicts as v
@@ -343,6 +344,32 @@ def test_a_row_is_in_one_precision_and_the_page_says_which(tmp_path: Path) -> No
     commit(results, "uff-ae-mnist", made.run("uff-ae-mnist", 1, 90, epochs=usual))
     with pytest.raises(ValueError, match="seeds 0 and 1 differ in precision"):
         tables.gather(uff, results)
+
+
+OUTLYING = tables.Table(
+    "outlying",
+    [
+        tables.Row(name, "ff-digits", {"width": 4, "epochs": 2, "lr": 1e37}, may_diverge=may)
+        for name, may in (("may", True), ("may-not", False))
+    ],
+    lambda records, figures: f"{[(row, one['status']) for row in records for one in records[row]]}",
+)
+
+
+def test_a_run_that_diverges_is_a_result_where_a_row_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["table", "test_table:OUTLYING", "--seeds", "0"]
+    for again in (False, True):
+        assert main(words) == 1, "of may-not"
+        said = capsys.readouterr()
+        assert ("diverged may, seed 0: " in said.out) == (not again)
+        assert "may-not, seed 0 failed: " in said.err
+        assert "diverged" in said.err.partition("may-not, seed 0 failed: ")[2]
+        page = (tmp_path / "results" / "outlying.md").read_text()
+        assert page == "[('may', 'diverged')]"
+    assert not (tmp_path / "results" / "may-not").exists()
 
 
 def test_what_is_federated_is_in_fp32(tmp_path: Path) -> None:
