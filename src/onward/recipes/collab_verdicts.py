@@ -249,14 +249,14 @@ def l6(records: Records) -> Verdict:
             continue
         means[method] = statistics.fmean(found.values())
         near: Outcome = "holds" if abs(means[method] - told) <= BAND else "does not hold"
-        one = near, f"{name}: {means[method]:.2f} ({seeds(len(found))})"
-        judged.append(_if_chosen(records, "mnist", (method,), one))
+        said = near, f"{name}: {means[method]:.2f} ({seeds(len(found))})"
+        judged.append(_if_chosen(records, "mnist", (method,), said))
     if len(means) == len(METHODS):
         order: Outcome = "does not hold"
         if means["ff"] > means["earlier"] > means["all"]:
             order = "holds"
-        told = "plain FF above gamma<t above gamma all"
-        judged.append(_if_chosen(records, "mnist", tuple(METHODS), (order, told)))
+        said = order, "plain FF above gamma<t above gamma all"
+        judged.append(_if_chosen(records, "mnist", tuple(METHODS), said))
     return Verdict(
         "L6",
         "On MNIST, in their setting, the reported errors come out, and in their order.",
