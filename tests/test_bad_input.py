@@ -18,6 +18,7 @@ from command import TINY, environment, onward, program, same, save_npz, weights
 from PIL import Image
 
 from onward import data, record
+from onward.files import alone
 
 RUN = ("run", "ff-digits", *TINY)
 
@@ -540,6 +541,7 @@ from onward.recipes.forward_forward import ForwardForwardSettings, build
 class Cell(onward.Dense):
     def forward(self, x):
         if os.environ.get("FAIL") == "cell": x.reshape(7, -1, 7)
+        if os.environ.get("FAIL") == "step" and len(x) == 120: x.reshape(7, -1, 7)
         return super().forward(x)
 def built(settings, data, seed):
     if os.environ.get("FAIL") == "build": raise ValueError("two\\nlines")
@@ -567,7 +569,7 @@ def raising(here: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize(
     ("fail", "says"),
     [
-        ("build", "ValueError: two lines (raising.py, line 12)"),
+        ("build", "ValueError: two lines (raising.py, line 13)"),
         ("file", "FileNotFoundError: [Errno 2] No such file or directory: 'none.txt' (raising.py"),
         ("cell", "RuntimeError: shape '[7, -1, 7]' is invalid for input of size "),
     ],
@@ -601,14 +603,43 @@ def test_what_a_part_of_ones_own_raises_is_one_line(
     assert done.err.splitlines()[-1].startswith(f"onward: {raising} raised ")
 
 
-def test_what_onward_raises_keeps_its_traceback(
+def test_what_onward_can_not_do_with_is_one_line(
     raising: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(AttributeError, match="dataset"):
-        onward("run", "raising:bare", "--out", "run")
+    said = onward("run", "raising:bare", "--out", "run").complaint
+    assert said.startswith("Onward can't do with what raising:bare gives it: AttributeError: ")
+    assert "dataset" in said
     monkeypatch.setenv("FAIL", "onward")
-    with pytest.raises(RuntimeError, match="negative dimension"):
-        onward("run", raising, "--out", "run")
+    said = onward("run", raising, "--out", "run").complaint
+    assert "RuntimeError: " in said
+    assert ", from raising.py, line 16." in said
+    assert said.endswith("; ONWARD_TRACEBACK=1 shows the whole traceback")
+
+
+def test_a_run_that_fell_before_its_first_checkpoint_is_in_nobodys_way(
+    raising: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("FAIL", "step")  # positives and negatives of 60 samples
+        assert onward("run", raising, "--seed", 3, "--out", "run").code == 2
+        assert json.loads(Path("run/record.json").read_text())["status"] == "interrupted"
+        with alone(Path("run")):  # somebody is at work there
+            said = onward("run", raising, "--out", "run").complaint
+            assert "already holds a run (interrupted): `onward resume run` goes on with it" in said
+    assert onward("run", raising, "--out", "run").code == 0
+    found = json.loads(Path("run/record.json").read_text())
+    assert (found["status"], found["seed"]) == ("finished", 0)
+
+
+def test_an_error_of_onwards_own_keeps_its_traceback(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise AttributeError("a mistake of ours")
+
+    monkeypatch.setattr("onward.recipes.running.start", broken)
+    with pytest.raises(AttributeError, match="a mistake of ours"):
+        onward("run", "ff-digits", "--out", "run")
 
 
 def test_a_part_that_fails_while_it_is_imported_says_where(

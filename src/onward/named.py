@@ -35,15 +35,22 @@ def find(name: str) -> Any:
 
 
 def blamed(error: Exception) -> str | None:
-    """What somebody's own part raised and in which line of theirs; None for errors of ours.
+    """What went wrong with somebody's own part, and in which line; None where there is none.
 
-    Whose an error is says the innermost frame that is not the standard library's or an installed
-    package's: theirs, or Onward's.
+    The innermost frame that is not the standard library's or an installed package's is theirs,
+    which raised, or Onward's, which could not do with what it was given.
     """
     at = _innermost(error)
-    if not asked or at is None or at[0] == "ours":
+    if not asked or at is None:
         return None
-    return f"{asked[-1]} raised {told(error)}"
+    if at[0] == "theirs":
+        return f"{asked[-1]} raised {told(error)}"
+    last = _innermost(error, "theirs")
+    where = "" if last is None else f", from {_shown(*last[1:])}"
+    return (
+        f"Onward can't do with what {asked[-1]} gives it: {told(error)}{where}. `onward check` "
+        "holds a part to its promises"
+    )
 
 
 def told(error: Exception) -> str:
@@ -52,8 +59,8 @@ def told(error: Exception) -> str:
     return _what(error) if at is None else f"{_what(error)} ({_shown(*at[1:])})"
 
 
-def _innermost(error: Exception) -> tuple[str, str, int] | None:
-    """("ours" or "theirs", file, line) of the innermost frame that is no library's."""
+def _innermost(error: Exception, whose: str | None = None) -> tuple[str, str, int] | None:
+    """("ours" or "theirs", file, line) of the innermost frame that is no library's; ``whose``."""
     import sysconfig
 
     libraries = tuple(sysconfig.get_path(key) + os.sep for key in ("stdlib", "platstdlib"))
@@ -63,7 +70,9 @@ def _innermost(error: Exception) -> tuple[str, str, int] | None:
         if frame.f_code.co_name == "__torch_dispatch__":  # torch's own call, under our counter
             continue
         if file.startswith(OURS):
-            return "ours", file, line
+            if whose != "theirs":
+                return "ours", file, line
+            continue
         package = str(frame.f_globals.get("__name__")).partition(".")[0]
         installed = {"site-packages", "dist-packages"} & set(Path(file).parts)
         made = frame.f_code.co_filename.startswith("<")  # a dataclass's __init__, importlib

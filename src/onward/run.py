@@ -143,6 +143,11 @@ class Run:
             with self.machine.arithmetic(self.device), interruptible(self.stop):
                 self._train_stages(resident)
                 self._finish()
+        except Exception:  # of a part, perhaps; no process is at work here any longer
+            path = self.out / "record.json" if self.out is not None else None
+            if path is not None and (left := record.read(path))["status"] == "running":
+                record.write(path, {**left, "status": "interrupted"})
+            raise
         finally:
             self.progress.close()
         return self.record

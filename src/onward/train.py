@@ -13,6 +13,7 @@ from . import record as records
 from .augment import Augment
 from .data import Dataset
 from .errors import BadInput
+from .files import alone
 from .local import Algorithm
 from .optimizers import Maker, RateSchedule, adamw, constant
 from .plan import Machine, Plan, Precision, Training
@@ -26,6 +27,10 @@ from .tasks import WRONG, Task, suited
 
 LOCAL = "local.json"
 """What only this machine needs to know of a run: where its data lie. A file beside the record."""
+
+
+ELSEWHERE = {"part", "federation", "places"}
+"""Keys of records whose runs keep more than checkpoints, or keep it elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -231,10 +236,18 @@ def new_record(
 
 
 def claim_folder(folder: Path, *, resume: bool) -> None:
-    """Make a run's folder, or refuse one in which something else would be overwritten."""
+    """Make a run's folder, or refuse one in which something else would be overwritten.
+
+    A run that ended before its first checkpoint has left nothing to go on from: another may begin
+    in its folder.
+    """
     record = folder / "record.json"
     if record.exists() and not resume:
-        status = records.read(record)["status"]
+        found = records.read(record)
+        status = found["status"]
+        if _left_nothing(folder, found):
+            (folder / LOCAL).unlink(missing_ok=True)
+            return
         way_out = (
             f"`onward report {folder}` shows it, and another --out starts another"
             if status == "finished"
@@ -249,6 +262,19 @@ def claim_folder(folder: Path, *, resume: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"{folder} can't be made ({error.strerror}): take another --out") from error
+
+
+def _left_nothing(folder: Path, found: Record) -> bool:
+    """Whether nobody is at work here, and nobody has got as far as a checkpoint."""
+    if found["status"] not in ("running", "interrupted") or found.keys() & ELSEWHERE:
+        return False
+    if checkpoint.positions(folder / "checkpoint"):
+        return False
+    try:
+        with alone(folder):
+            return True
+    except BadInput:
+        return False
 
 
 def _foreign(folder: Path) -> bool:
