@@ -4,10 +4,11 @@ import pytest
 import torch
 from command import onward
 
-from onward import BadInput, Dense, ForwardForward, Station, generator, sgd
+from onward import BadInput, Dense, ForwardForward, Station, fit, generator, load, sgd
 from onward.cells import BehindBox
 from onward.cells.black_box import BY_NAME, own_noise, spikes, steps
 from onward.local import Streams
+from onward.negatives import wrong_label
 
 
 def samples(count: int, width: int) -> torch.Tensor:
@@ -88,6 +89,23 @@ def test_a_cell_learns_what_it_would_from_what_came_through() -> None:
     bare.update(algorithm, through, bare.forward(through))
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(cell.cell.state_dict()[name], value)
+
+
+def test_two_boxes_of_one_row_do_not_draw_alike() -> None:
+    def cells(*numbers: int) -> list[BehindBox]:
+        shapes = (64, 12), (12, 12), (12, 12)
+        return [
+            BehindBox(Dense(*shape, rng=generator(0, "cells")), BY_NAME["steps"], 1.0, number=n)
+            for shape, n in zip(shapes, numbers, strict=True)
+        ]
+
+    algorithm = ForwardForward(10, negatives=wrong_label)
+    data = load("synthetic")
+    with pytest.raises(BadInput, match="two cells behind black boxes draw the same noise"):
+        fit(cells(0, 1, 1), algorithm, data, epochs=1, threads=1)
+    fit(cells(0, 1, 2), algorithm, data, epochs=1, threads=1)
+    with pytest.raises(BadInput, match=r"box should be a function .*, and is 'spikes'"):
+        BehindBox(Dense(3, 2), "spikes", 1.0)  # type: ignore[arg-type]
 
 
 def test_bad_levels() -> None:

@@ -33,6 +33,7 @@ from onward import (
     generator,
     goodness,
     negatives,
+    objectives,
     recipes,
     schedules,
     sgd,
@@ -50,6 +51,7 @@ from onward.cells import (
     LocalFields,
     Standardise,
     Untouched,
+    black_box,
     lengths,
     noise,
     rms_by_place,
@@ -59,10 +61,12 @@ from onward.cells.black_box import spikes
 from onward.check import (
     BrokenPromise,
     check_algorithm,
+    check_box,
     check_cell,
     check_goodness,
     check_named,
     check_negatives,
+    check_objective,
     check_plan,
     check_schedule,
     check_scores,
@@ -330,6 +334,8 @@ TABLE: dict[str, Callable[[], list[str]]] = {
         f"negatives {n}, three classes": partial(check_negatives, s, classes=3)
         for n, s in negatives.BY_NAME.items()
     },
+    **{f"objective {n}": partial(check_objective, o) for n, o in objectives.BY_NAME.items()},
+    **{f"black box {n}": partial(check_box, b) for n, b in black_box.BY_NAME.items()},
     **{f"cell {n}": lambda make=make: check_cell(make(), (INPUTS,)) for n, make in CELLS.items()},  # type: ignore[misc]
     **{
         f"algorithm {n}, peers {peers}": partial(algorithm_check, algorithm, peers)
@@ -574,6 +580,74 @@ def beyond(y: Tensor, classes: int, scores: Tensor | None, rng: Generator) -> Te
 def test_negatives_that_are_none(sampler: negatives.Negatives, promise: str) -> None:
     with pytest.raises(BrokenPromise, match=promise):
         check_negatives(sampler)
+
+
+def upside_down(g: Tensor, theta: float, temperature: float) -> Tensor:
+    return objectives.logistic(g.flip(0), theta, temperature)
+
+
+def each_row(g: Tensor, theta: float, temperature: float) -> Tensor:
+    return (theta - g).relu()
+
+
+def likelihood(g: Tensor, theta: float, temperature: float) -> Tensor:
+    """Written out: infinite where a row is far on the wrong side."""
+    p = torch.sigmoid((g - theta) / temperature)
+    right, wrong = p.chunk(2)
+    return -(right.log().mean() + (1 - wrong).log().mean())
+
+
+def positives_only(g: Tensor, theta: float, temperature: float) -> Tensor:
+    return (theta - g.chunk(2)[0]).relu().mean() + 0 * g.sum()
+
+
+@pytest.mark.parametrize(
+    ("objective", "promise"),
+    [
+        (upside_down, "louder positives make it smaller"),
+        (each_row, r"g \[2B\] -> one number; came \(1000,\)"),
+        (likelihood, "it is finite, far away too"),
+        (positives_only, "quieter negatives make it smaller"),
+    ],
+)
+def test_objectives_that_are_none(objective: objectives.Objective, promise: str) -> None:
+    with pytest.raises(BrokenPromise, match=promise):
+        check_objective(objective)
+
+
+def drawing_its_own(x: Tensor, u: Tensor, level: float) -> Tensor:
+    return x + level * torch.rand_like(x)
+
+
+def of_the_batch(x: Tensor, u: Tensor, level: float) -> Tensor:
+    return x - x.mean(0)
+
+
+def halved(x: Tensor, u: Tensor, level: float) -> Tensor:
+    return x[:, ::2]
+
+
+def in_place(x: Tensor, u: Tensor, level: float) -> Tensor:
+    return x.clamp_(min=0)
+
+
+@pytest.mark.parametrize(
+    ("box", "promise"),
+    [
+        (drawing_its_own, "draw none of its own"),
+        (of_the_batch, "does not depend on the rest of the batch"),
+        (halved, r"y \[B, D\]; came \(6, 10\)"),
+        (in_place, "nothing is written into"),
+    ],
+)
+def test_boxes_that_are_none(box: black_box.Box, promise: str) -> None:
+    with pytest.raises(BrokenPromise, match=promise):
+        check_box(box)
+
+
+def test_objectives_and_boxes_are_checked_by_name() -> None:
+    assert "quieter negatives make it smaller" in check_named("onward.objectives:symba")
+    assert "the same noise, the same answer" in check_named("onward.cells.black_box:steps")
 
 
 class Listed(nn.Module):

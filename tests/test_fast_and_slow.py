@@ -73,3 +73,12 @@ def test_a_silent_cell_is_left_alone() -> None:
 def test_only_a_length_can_be_wanted(wanted: float) -> None:
     with pytest.raises(BadInput, match="should be above 0, and is"):
         reach(Dense(12, 3), samples(1).float(), wanted)
+
+
+def test_only_a_dense_cell_and_its_samples_are_taken() -> None:
+    with pytest.raises(BadInput, match="moves a Dense cell, and a Linear came"):
+        reach(torch.nn.Linear(12, 3), samples(1).float(), 1.0)  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match=r"x should be \[B, 12\], and is \[3, 4\]"):
+        reach(Dense(12, 3), samples(1)[0].float(), 1.0)
+    with pytest.raises(BadInput, match=r"x should be \[B, 7\], and is \[1, 3, 4\]"):
+        reach(Dense(7, 3), samples(1).float(), 1.0)

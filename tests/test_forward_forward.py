@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from onward import ForwardForward, Streams, build_row, generator, sgd
-from onward.cells import Dense
+from onward import BadInput, ForwardForward, Streams, build_row, fit, generator, load, sgd
+from onward.cells import Dense, Recurrent
 from onward.evaluate import judge
 from onward.goodness import BY_NAME, mean_of_squares, negative, sum_of_squares
 from onward.labels import appended
@@ -294,3 +294,47 @@ def test_the_linear_readout_is_shown_no_label() -> None:
     assert torch.equal(seen[0], cells[0](written))
     assert torch.equal(seen[1], cells[1](cells[0](written)))
     assert not seen[1].requires_grad
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"goodness": "top_k"}, "goodness should be a function, and is 'top_k'"),
+        ({"loss": "symba"}, "loss should be a function, and is 'symba'"),
+        ({"negatives": "hard"}, "negatives should be a function, and is 'hard'"),
+        ({"writer": 3}, "writer should be a function, and is 3"),
+        ({"temperature": 0}, "temperature should be a number above 0, and is 0"),
+        ({"temperature": "1"}, "temperature should be a number above 0, and is '1'"),
+        ({"theta": "2"}, "theta should be a number, and is '2'"),
+        ({"theta": math.nan}, "theta should be a number, and is nan"),
+    ],
+)
+def test_parts_that_are_none_are_refused_where_they_are_named(
+    given: dict[str, object], says: str
+) -> None:
+    with pytest.raises(BadInput, match=says):
+        ForwardForward(CLASSES, **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"optimizer": "sgd"}, "optimizer wants a function, e.g. .*, and 'sgd' is none"),
+        ({"readout": "adamw"}, "readout wants a function, e.g. .*, and 'adamw' is none"),
+        ({"rate": 0.1}, "rate wants a function, e.g. .*, and 0.1 is none"),
+        ({"epochs": "3"}, "epochs should be a whole number, and is '3'"),
+        ({"batch": 2.5}, "batch should be a whole number, and is 2.5"),
+    ],
+)
+def test_fit_refuses_what_is_no_setting(given: dict[str, object], says: str) -> None:
+    data, cells = load("synthetic"), [Dense(64, 5), Dense(5, 5)]
+    algorithm = ForwardForward(10, negatives=wrong_label)
+    with pytest.raises(BadInput, match=says):
+        fit(cells, algorithm, data, **{"epochs": 1, "threads": 1, **given})  # type: ignore[arg-type]
+
+
+def test_cells_that_see_the_one_above_are_none_of_forward_forwards() -> None:
+    cells = [Recurrent(64, 5, above=5), Recurrent(5, 5, above=10)]
+    algorithm = ForwardForward(10, negatives=wrong_label)
+    with pytest.raises(BadInput, match="take RecurrentForwardForward and the schedule recurrent"):
+        fit(cells, algorithm, load("synthetic"), epochs=1, threads=1)

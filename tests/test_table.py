@@ -392,7 +392,9 @@ def test_what_is_federated_is_in_fp32(tmp_path: Path) -> None:
         (("uff", "--only", "zebra"), "no row has that in its name"),
         (("uff", "--set", "epoch 2"), "did you mean 'epochs'?"),
         (("uff", "--set", "epochs many"), "epochs should be a whole number"),
-        (("uff", "--set", "epochs"), "epochs should be a whole number"),
+        (("uff", "--set", "epochs"), "--set wants \"NAME VALUE\", and one is 'epochs'"),
+        (("goodness", "--set", "width 30"), "are what they are by their width"),
+        (("theta", "--set", "theta=2"), "are what they are by their theta"),
         (("onward.recipes:NAMES",), "should be a Table"),
     ],
 )

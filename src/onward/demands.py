@@ -60,7 +60,8 @@ def _refuse_other_targets(row: Row, data: Dataset) -> None:
     if reads and row.task.target != data.target:
         raise BadInput(
             f"{data.name} has {data.target} to predict, and this row's readout answers "
-            f"{row.task.target}: give it the task that the data want (tasks.suited)"
+            f"{row.task.target}: take a recipe for such data (uff-regression-diabetes, or "
+            "uff-tabular-cancer for classes), or in Python the task that they want (tasks.suited)"
         )
     if row.algorithm.candidates and data.target != "classes":
         raise BadInput(

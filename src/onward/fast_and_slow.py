@@ -34,12 +34,17 @@ def reach(cell: Dense, x: Tensor, wanted: float | Tensor) -> Tensor:
     Samples x [B, *D] come one after another, as online learning has it: each is exact when it is
     its turn, and later ones may move earlier ones. ``wanted`` is one number above 0, or [B] of
     them. Changes the cell; returns eps [B], 0 where the cell answers nothing at all.
+    Raises BadInput for other cells, shapes and goals.
 
     >>> cell, x = Dense(6, 20, rng=torch.Generator().manual_seed(0)), torch.rand(1, 6)
     >>> _ = reach(cell, x, wanted=30.0)
     >>> round(cell(x).square().sum().item(), 3)
     30.0
     """
+    if not isinstance(cell, Dense):
+        raise BadInput(f"reach moves a Dense cell, and a {type(cell).__name__} came")
+    if x.dim() < 2 or x[0].numel() != cell.inputs:
+        raise BadInput(f"x should be [B, {cell.inputs}], and is {list(x.shape)}")
     goals = torch.as_tensor(wanted, dtype=x.dtype, device=x.device).expand(len(x))
     if not bool((goals > 0).all() and torch.isfinite(goals).all()):
         raise BadInput(f"the sum of squares that is wanted should be above 0, and is {wanted}")

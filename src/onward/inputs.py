@@ -96,7 +96,8 @@ def read_inputs(
     else:
         raise BadInput(
             f"{place} is no known kind of input; wanted .npy, .npz, "
-            f"{', '.join((*sheet.ENDINGS, *_IMAGES))} or a folder of images"
+            f"{', '.join((*sheet.ENDINGS, *_IMAGES))} or a folder of images. A run on text goes on "
+            "with a text by `onward generate`"
         )
     return [f"{place.name}[{row}]" for row in range(len(x))], torch.from_numpy(x)
 

@@ -1,4 +1,6 @@
-"""Wrong labels for negative rows.  y [B], scores [B, K] or None -> labels [B], never the true one.
+"""Wrong labels for negative rows: (y [B], K, scores [B, K] or None, generator) -> labels [B].
+
+Never the true one.
 
 Hinton 2022, section 3.3 (a wrong label on the same image) and the author's MATLAB (a wrong label
 drawn in proportion to the probability that the net itself gives it). Fresh at every step.

@@ -38,8 +38,11 @@ class Training:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "evaluate_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"{name} should be 1 or more, and is {getattr(self, name)}")
+            came = getattr(self, name)
+            if not isinstance(came, int):
+                raise BadInput(f"{name} should be a whole number, and is {came!r}")
+            if came < 1:
+                raise BadInput(f"{name} should be 1 or more, and is {came}")
 
 
 @dataclass(frozen=True)

@@ -145,8 +145,8 @@ class Run:
                 self._finish()
         except Exception:  # of a part, perhaps; no process is at work here any longer
             path = self.out / "record.json" if self.out is not None else None
-            if path is not None and (left := record.read(path))["status"] == "running":
-                record.write(path, {**left, "status": "interrupted"})
+            if path is not None and (found := record.read(path))["status"] == "running":
+                record.write(path, {**found, "status": "interrupted"})
             raise
         finally:
             self.progress.close()

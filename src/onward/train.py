@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from . import checkpoint, evaluate, meter
 from . import record as records
+from .algorithms.contrast import Contrast
 from .augment import Augment
+from .cells import BehindBox, Recurrent
 from .data import Dataset
 from .errors import BadInput
 from .files import alone
@@ -130,10 +132,26 @@ def fit(
     }
     if augment is not None:
         settings["augment"] = _called(augment)
-    if not callable(schedule):
+    for what, part, example in (
+        ("schedule", schedule, "onward.schedules.greedy"),
+        ("optimizer", optimizer, "onward.optimizers.sgd(0.1)"),
+        ("readout", readout, "onward.optimizers.adamw(), or None"),
+        ("rate", rate, "onward.optimizers.cosine"),
+    ):
+        if not callable(part) and not (what == "readout" and part is None):
+            raise BadInput(f"{what} wants a function, e.g. {example}, and {part!r} is none")
+    noises = [(cell.seed, cell.number) for cell in cells if isinstance(cell, BehindBox)]
+    if len(set(noises)) < len(noises):
         raise BadInput(
-            "schedule wants a function of onward.schedules, e.g. schedules.greedy, and "
-            f"{schedule!r} is none"
+            "two cells behind black boxes draw the same noise: give each its place in the row, "
+            "BehindBox(cell, box, level, seed=seed, number=place)"
+        )
+    from_below = algorithm.sweep is None and isinstance(algorithm, Contrast)
+    if from_below and any(isinstance(cell, Recurrent) for cell in cells):
+        raise BadInput(
+            f"{type(algorithm).__name__} makes one pass from below, and a Recurrent cell is there "
+            "to see the one above as well: take RecurrentForwardForward and the schedule "
+            "recurrent, or Dense cells"
         )
     row = build_row(
         cells,

@@ -23,10 +23,12 @@ B = samples, N = B, S = 2 streams (positive, negative), F = units.
 
 from abc import ABC
 from collections.abc import Iterator
+from math import inf
 
 import torch
 from torch import Tensor, nn
 
+from ..errors import BadInput
 from ..goodness import Goodness, natural_threshold
 from ..local import Algorithm, Sign, Streams
 from ..objectives import Objective, half_logistic, logistic
@@ -43,6 +45,22 @@ class Contrast(Algorithm, ABC):
     theta: float | None
     temperature: float
     loss: Objective
+
+    def __post_init__(self) -> None:
+        """Raises BadInput for a part that is no function, and for numbers that are none."""
+        for name in ("goodness", "loss", "negatives", "writer"):
+            part = getattr(self, name, None)
+            if part is not None and not callable(part):
+                raise BadInput(
+                    f"{name} should be a function, and is {part!r}: names are for the command line"
+                )
+        for name, least in (("theta", -inf), ("temperature", 0.0)):
+            number = getattr(self, name)
+            if name == "theta" and number is None:
+                continue
+            if not isinstance(number, int | float) or not least < number < inf:
+                above = "" if least else " above 0"
+                raise BadInput(f"{name} should be a number{above}, and is {number!r}")
 
     @property
     def count(self) -> int:

@@ -99,6 +99,11 @@ class BehindBox(nn.Module):
 
     def __init__(self, cell: nn.Module, box: Box, level: float, seed: int = 0, number: int = 0):
         super().__init__()
+        if not callable(box):
+            raise BadInput(
+                f"box should be a function (x_hat, u, level) -> y, and is {box!r}: "
+                "onward.cells.black_box has spikes and steps"
+            )
         if not 0 < level < float("inf"):
             raise BadInput(f"the level of a black box should be a number above 0, and is {level}")
         self.cell, self.box, self.level = cell, box, level

@@ -26,9 +26,11 @@ from ..seeds import generator
 from ..tasks import Task
 from .parts import (
     check_algorithm,
+    check_box,
     check_cell,
     check_goodness,
     check_negatives,
+    check_objective,
     check_scores,
     check_task,
 )
@@ -39,10 +41,12 @@ __all__ = [
     "BrokenPromise",
     "Promises",
     "check_algorithm",
+    "check_box",
     "check_cell",
     "check_goodness",
     "check_named",
     "check_negatives",
+    "check_objective",
     "check_plan",
     "check_schedule",
     "check_scores",
@@ -71,10 +75,13 @@ def check_named(name: str, shape: Sequence[int] | None = None) -> Promises:
             return check_goodness(found)
         if len(wanted) == 4 and wanted[0] != "row":
             return check_negatives(found)
+        if len(wanted) == 3:
+            return check_box(found) if wanted[2] == "level" else check_objective(found)
     raise BadInput(
-        f"{name} is a {type(found).__name__}; by name can be checked: a goodness (h), negatives "
-        "(y, classes, scores, rng), a cell, a task, an algorithm, a recipe. Call the functions of "
-        "onward.check from Python for other parts"
+        f"{name} is a {type(found).__name__}; by name can be checked: a goodness (h), an objective "
+        "(g, theta, temperature), negatives (y, classes, scores, rng), a black box (x, u, level), "
+        "a cell, a task, an algorithm, a recipe. Call the functions of onward.check from Python "
+        "for other parts"
     )
 
 

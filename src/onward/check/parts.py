@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ..cells import unchanged
+from ..cells.black_box import Box
 from ..evaluate import judge
 from ..goodness import Goodness
 from ..local import Algorithm, Station, walk
 from ..negatives import Negatives
+from ..objectives import Objective
 from ..optimizers import sgd
 from ..readouts import neutral_answers
 from ..recurrent import Answered, swept
@@ -66,6 +68,46 @@ def check_negatives(negatives: Negatives, classes: int = 5, draws: int = 20_000)
         "same seed, same bits",
         "negatives change with the generator",
     ]
+
+
+def check_objective(objective: Objective) -> Promises:
+    """An objective is one finite number that louder positives and quieter negatives make smaller.
+
+    On the whole, and where both are near the threshold: single rows may be let go.
+    """
+    rng = generator(0, "check objective")
+    theta, temperature, half = 3.0, 1.5, 500
+    g = (theta + torch.randn(2 * half, generator=rng)).requires_grad_()
+    before = g.detach().clone()
+    loss = objective(g, theta, temperature)
+    promise(loss.shape == (), f"g [2B] -> one number; came {tuple(loss.shape)}")
+    promise(torch.equal(g.detach(), before), "nothing is written into g")
+    far = objective(before * 1e4, theta, temperature)
+    promise(bool(torch.isfinite(loss) and torch.isfinite(far)), "it is finite, far away too")
+    (slope,) = torch.autograd.grad(loss, g)
+    positives, negatives = slope[:half].sum(), slope[half:].sum()
+    promise(bool(positives < 0), f"louder positives make it smaller; their slope is {positives}")
+    promise(bool(negatives > 0), f"quieter negatives make it smaller; their slope is {negatives}")
+    return [
+        "one finite number, with a gradient",
+        "louder positives make it smaller",
+        "quieter negatives make it smaller",
+    ]
+
+
+def check_box(box: Box) -> Promises:
+    """A black box answers each sample by itself, as large as it came, and the same to one noise."""
+    rng = generator(0, "check box")
+    x, u = torch.randn(6, 20, generator=rng), torch.rand(6, 20, generator=rng)
+    before = x.clone(), u.clone()
+    y = box(x, u, 0.5)
+    promise(y.shape == x.shape, f"x_hat [B, D] -> y [B, D]; came {tuple(y.shape)}")
+    promise(bool(torch.isfinite(y).all()), "what comes out is finite")
+    same = torch.equal(x, before[0]) and torch.equal(u, before[1])
+    promise(same, "nothing is written into what it is handed")
+    promise(torch.equal(box(x, u, 0.5), y), "the same noise, the same answer: draw none of its own")
+    close(box(x[:2], u[:2], 0.5), y[:2], "an answer does not depend on the rest of the batch")
+    return ["the same noise, the same answer", "an answer does not depend on the rest of the batch"]
 
 
 def check_cell(cell: nn.Module, shape: Sequence[int]) -> Promises:

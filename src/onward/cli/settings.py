@@ -42,7 +42,7 @@ def _switches(recipe: Recipe) -> dict[str, str]:
     """Those that a recipe has, with their meaning."""
     found = {"twin": f"also run {recipe.twin} into OUT/twin"} if recipe.twin else {}
     if recipe.twin == recipe.name:
-        found = {"twin": "also run backprop on the same cells into OUT/twin"}
+        found = {"twin": "also run end-to-end backprop, its yardstick, into OUT/twin"}
     if recipe.controls:
         names = " and ".join(recipe.controls)
         found["alone"] = f"leave out the controls ({names}) that else run into OUT"

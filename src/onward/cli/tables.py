@@ -85,10 +85,10 @@ def make(table: "Table", given: argparse.Namespace, more: dict[str, Any]) -> int
         except KeyboardInterrupt:
             print("onward: stopped; the same command goes on", file=sys.stderr)
             return 130
-    if given.write and not tables.gather(table, given.results):
+    if tables.gather(table, given.results):
+        print(tables.write(table, given.results, given.out))
+    else:
         print(f"no record of this table lies in {given.results}: no page is written")
-        return 0
-    print(tables.write(table, given.results, given.out))
     for job, why in failed:
         print(f"onward: {job.name} failed: {why}", file=sys.stderr)
     return 1 if failed else 0
@@ -106,6 +106,14 @@ def _settings(table: "Table", pairs: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for pair in pairs:
         name, _, value = pair.strip().replace("=", " ", 1).partition(" ")
+        if not value.strip():
+            raise BadInput(f'--set wants "NAME VALUE", and one is {pair!r}')
+        if name in table.fixed:
+            raise BadInput(
+                f"--set: rows of the table {table.name} are what they are by their {name}. Copy "
+                "its file to a table of your own (docs/tutorials/a_table.md), or take `onward "
+                "sweep`"
+            )
         having = {row.recipe: row for row in table.rows if name in _names(row)}
         if not having:
             known = {setting for row in table.rows for setting in _names(row)}

@@ -50,7 +50,7 @@ def show(given: argparse.Namespace) -> int:
     recipe, wide = recipes.find(given.recipe), columns.width()
     about = {"claim": recipe.claim, "source": recipe.source}
     if recipe.twin:
-        about["twin"] = f"{recipe.twin} (backprop on the same cells: --twin)"
+        about["twin"] = f"{recipe.twin} (end-to-end backprop, its yardstick: --twin)"
     if recipe.controls:
         names = ", ".join(recipe.controls)
         about["control"] = f"{names} (run beside it; --alone leaves them out)"
@@ -173,7 +173,7 @@ def see_through(
         train()
         _write_report(folder)
         for name in running.waiting(folder):
-            told = "the twin: backprop on the same cells" if name == "twin" else f"control: {name}"
+            told = "the twin: end-to-end backprop" if name == "twin" else f"control: {name}"
             print(f"\n{told}", file=sys.stderr)
             running.train_beside(
                 folder,

@@ -174,8 +174,10 @@ def fetch(name: str) -> Path:
                 waiting.append((base, False))
         else:
             reasons = "; ".join(f"{host}: {reason}" for host, reason in failures.items())
+            asked = os.environ.get(ENVIRONMENT)
+            nothing = f"; no folder {name} lies in {ENVIRONMENT}={asked}" if asked else ""
             raise BadInput(
-                f"could not download {file} of {name} ({reasons}); put "
+                f"could not download {file} of {name} ({reasons}{nothing}); put "
                 f"{', '.join(wanted.downloads)} into a folder called {name} and name that folder "
                 f"with --data PATH or {ENVIRONMENT}=PATH"
             )

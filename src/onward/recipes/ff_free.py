@@ -32,7 +32,7 @@ recipes = {
     "ff-free-mnist": Recipe(
         name="ff-free-mnist",
         claim="Cells that never see a label, and a linear softmax on three of them: at most "
-        "1.37 % test error, far less than on the same cells frozen as drawn.",
+        "1.60 % test error (1.37 reported), far less than on the same cells frozen as drawn.",
         source=SOURCE,
         defaults=HybridSettings(),
         build=build,
@@ -43,8 +43,8 @@ recipes = {
     ),
     "ff-local-mnist": Recipe(
         name="ff-local-mnist",
-        claim="The same with local receptive fields, without weight sharing: at most 1.16 % test "
-        "error.",
+        claim="Cells with local receptive fields that never see a label, and a linear softmax on "
+        "two of them: at most 1.40 % test error (1.16 reported).",
         source=SOURCE,
         defaults=HybridSettings(
             cell="local",

@@ -21,10 +21,12 @@ PAPER = ForwardForwardSettings(
 )
 
 
-def _recipe(name: str, claim: str, settings: ForwardForwardSettings, error: float) -> Recipe:
+def _recipe(
+    name: str, claim: str, settings: ForwardForwardSettings, error: float, wanted: float
+) -> Recipe:
     return Recipe(
         name=name,
-        claim=f"{claim}: at most {error:.2f} % test error.",
+        claim=f"{claim}: at most {wanted:.2f} % test error ({error:.2f} reported).",
         source=SOURCE,
         defaults=settings,
         build=build,
@@ -36,18 +38,20 @@ def _recipe(name: str, claim: str, settings: ForwardForwardSettings, error: floa
 recipes = {
     recipe.name: recipe
     for recipe in (
-        _recipe("ff-mnist-4x2000", "Four cells of 2000 units, 60 epochs", PAPER, 1.36),
+        _recipe("ff-mnist-4x2000", "Four cells of 2000 units, 60 epochs", PAPER, 1.36, 1.40),
         _recipe(
             "ff-mnist-4x2000-fast",
-            "The same at twice the learning rate, 40 epochs",
+            "Four cells of 2000 units at twice the learning rate, 40 epochs",
             replace(PAPER, lr=2 * PAPER.lr, epochs=40),
             1.46,
+            1.50,
         ),
         _recipe(
             "ff-jitter-mnist",
-            "The same on images moved by up to two pixels, 500 epochs",
+            "Four cells of 2000 units on images moved by up to two pixels, 500 epochs",
             replace(PAPER, jitter=2, epochs=500, evaluate_every=10),
             0.64,
+            0.80,
         ),
     )
 }

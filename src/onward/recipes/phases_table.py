@@ -10,4 +10,5 @@ table = Table(
     [row for study in phases_rows.STUDIES for row in phases_rows.rows(study)],
     page,
     figures,
+    fixed=("dataset", "negatives", "phases", "phase_length"),
 )

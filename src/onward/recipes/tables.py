@@ -71,7 +71,8 @@ class Table:
     ``page`` turns the records, and the names of the figures that there are, into Markdown;
     ``figures`` makes pictures from records, by file name. Both work with any rows missing. Of the
     rows ``pictured``, what the cells of the lowest seed at hand restore is shown too. ``reads`` are
-    rows of other tables that this page reads and does not run.
+    rows of other tables that this page reads and does not run. ``fixed`` are settings that make a
+    row what its name says, so that nobody may set them for all rows.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Table:
     figures: Callable[[Records], Mapping[str, bytes]] = lambda records: {}
     pictured: Collection[str] = ()
     reads: Sequence[Row] = ()
+    fixed: Collection[str] = ()
 
 
 def find(name: str) -> Table:

@@ -109,7 +109,8 @@ def _advice(record: Mapping[str, Any]) -> str:
     known = {
         "epochs": "more --epochs",
         "lr": "a learning rate 10 times larger or smaller (--lr)",
-        "label": "--label appended (written over the first inputs, the label hides them)",
+        "label": "--label appended (written over the first inputs, the label hides them; images "
+        "whose border is empty lose nothing by it)",
         "samples": "--samples standardised (for inputs in different units)",
     }
     settings, done = record["settings"], ("appended", "standardised")
