@@ -497,7 +497,7 @@ def test_a_disk_that_really_is_full(here: Path) -> None:
 
     done = program(*RUN, "--width", 64, "--out", "run", cwd=here, preexec_fn=limit)
     assert "could not be written (File too large); there is none before it" in done.complaint
-    assert record.read(Path("run"))["status"] == "running"
+    assert record.read(Path("run"))["status"] == "interrupted"
     assert onward("resume", "run").code == 0
     assert onward(*RUN, "--width", 64, "--out", "whole").code == 0
     same(Path("run"), Path("whole"))

@@ -13,7 +13,7 @@ import math
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -144,9 +144,10 @@ class Run:
                 self._train_stages(resident)
                 self._finish()
         except Exception:  # of a part, perhaps; no process is at work here any longer
-            path = self.out / "record.json" if self.out is not None else None
-            if path is not None and (found := record.read(path))["status"] == "running":
-                record.write(path, {**found, "status": "interrupted"})
+            with suppress(BadInput):  # a full disk, perhaps: what came first is what is told
+                path = self.out / "record.json" if self.out is not None else None
+                if path is not None and (found := record.read(path))["status"] == "running":
+                    record.write(path, {**found, "status": "interrupted"})
             raise
         finally:
             self.progress.close()
