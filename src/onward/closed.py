@@ -90,7 +90,7 @@ def accumulate(target: Tensor, kept: float, a: Tensor, b: Tensor) -> None:
     if a.dtype != target.dtype and kept == 0:
         target.copy_(a @ b)
     elif a.dtype != target.dtype:
-        target.mul_(kept).add_(a @ b)
+        torch.add((a @ b).to(target.dtype), target, alpha=kept, out=target)
     elif a.dim() == 2:
         target.addmm_(a, b, beta=kept)
     else:
@@ -234,6 +234,10 @@ class Rows:
     def __init__(self, x: Tensor, s: Tensor):
         self.x, self.s = narrow(x), s
 
+    def factor(self, weight: Tensor) -> Tensor:
+        """W as :meth:`product` takes it: to be made once a step, for it may be as long as that."""
+        return narrow(weight)
+
     def product(self, weight: Tensor, z: Tensor) -> None:
         """z <- x W^T [R, F]."""
         multiply(self.x, weight.T, z)
@@ -295,10 +299,15 @@ def flattened(cell: nn.Module, h: Tensor) -> Tensor:
     return h.view(len(h), -1, cell.fields.units).mT.flatten(1)
 
 
-def answer(cell: nn.Module, seen: Rows, z: Tensor, h: Tensor) -> Tensor:
-    """A cell's drives and activities are put into z and h [R, F]; returns the lengths of h, [R]."""
+def answer(
+    cell: nn.Module, seen: Rows, z: Tensor, h: Tensor, factor: Tensor | None = None
+) -> Tensor:
+    """A cell's drives and activities are put into z and h [R, F]; returns the lengths of h, [R].
+
+    ``factor`` is its weights as rows of this kind take them, where they are at hand.
+    """
     own = layer(cell)
-    seen.product(own.weight, z)
+    seen.product(own.weight if factor is None else factor, z)
     torch.addcmul(own.bias, z, seen.s[:, None], out=z)
     torch.clamp_min(z, 0, out=h)
     norm: Tensor = torch.linalg.vector_norm(h, dim=1)
@@ -359,14 +368,17 @@ class ClosedCell:
         (optimizer,) = station.optimizers.values()
         self.descent = Descent(optimizer)
         self.slope = Slope(algorithm, self.cell.outputs, self.cell.peers)
+        self._factor: Tensor | None = None
 
     def seen(self, x: Tensor, norm: Tensor) -> Rows:
         """:func:`seen_by` this cell."""
         return seen_by(self.cell, x, norm)
 
     def forward(self, seen: Rows, z: Tensor, h: Tensor) -> Tensor:
-        """z and h are filled; returns the lengths of h, [R]."""
-        return answer(self.cell, seen, z, h)
+        """z and h are filled; returns the lengths of h, [R]. All rows of a step are of one kind."""
+        if self._factor is None:
+            self._factor = seen.factor(layer(self.cell).weight)
+        return answer(self.cell, seen, z, h, self._factor)
 
     def goodness(self, h: Tensor, norm: Tensor) -> Tensor:
         """g of the answers h [R, F], whose lengths are norm [R].  -> [R]."""
@@ -385,6 +397,7 @@ class ClosedCell:
         bias.addmv_(z.T, seen.s.reciprocal(), beta=kept)
         seen.gather(z, *descent.target(own.weight))
         descent.step()
+        self._factor = None
         return loss
 
     def _offset(self, hint: Tensor | None) -> Tensor | None:

@@ -64,6 +64,10 @@ class Coded(Rows):
         super().__init__(bare, inverse_length(norm, batch.cell.normalise, bare.shape[1]))
         self.batch, self.code = batch, batch.codes[which]
 
+    def factor(self, weight: Tensor) -> Tensor:
+        """W as it is: the product that all streams share has been made."""
+        return weight
+
     def product(self, weight: Tensor, z: Tensor) -> None:
         """z <- bare W^T + code V^T, before the cell has learned from the batch."""
         z.view(-1, *self.batch.shared.shape).copy_(self.batch.shared)
