@@ -51,7 +51,7 @@ for job in "${jobs[@]}"; do
       for seed in 0 1 2; do one_seed "$job" "$seed" & seeds+=($!); done
       for seed in "${seeds[@]}"; do wait "$seed"; done ;;
     uff-*) nine_minutes table uff --only "${job#uff-}" --seeds 0-2 --data "$data" ;;
-    theta-*) nine_minutes table theta --only "$job" --seeds 0 --data "$data" ;;
+    theta-*) nine_minutes table theta --only "$job" --seeds 0-2 --data "$data" ;;
     collab-*) nine_minutes table collaboration --only "$job" --seeds 0-2 --data "$data" ;;
     goodness|phases|blackbox|hinton) nine_minutes table "$job" --seeds 0-2 --data "$data" ;;
     cost) nine_minutes bench cost --seeds 0-2 --data "$data/mnist" ;;

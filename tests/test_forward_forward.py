@@ -6,7 +6,9 @@ the author's MATLAB (FF-T5) is in test_matlab.py.
 
 import math
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -331,6 +333,14 @@ def test_fit_refuses_what_is_no_setting(given: dict[str, object], says: str) -> 
     algorithm = ForwardForward(10, negatives=wrong_label)
     with pytest.raises(BadInput, match=says):
         fit(cells, algorithm, data, **{"epochs": 1, "threads": 1, **given})  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    cells = [Dense(64, 5), Dense(5, 5)]
+    numbers: dict[str, Any] = {"theta": np.float32(2.0), "temperature": np.float64(1.0)}
+    algorithm = ForwardForward(10, negatives=wrong_label, **numbers)
+    sizes: dict[str, Any] = {"epochs": np.int64(1), "batch": np.int32(50)}
+    fit(cells, algorithm, load("synthetic"), threads=1, **sizes)
 
 
 def test_cells_that_see_the_one_above_are_none_of_forward_forwards() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal, get_args
 
 import torch
@@ -39,7 +40,7 @@ class Training:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "evaluate_every", "checkpoint_every"):
             came = getattr(self, name)
-            if not isinstance(came, int):
+            if not isinstance(came, Integral):  # NumPy's are such, too
                 raise BadInput(f"{name} should be a whole number, and is {came!r}")
             if came < 1:
                 raise BadInput(f"{name} should be 1 or more, and is {came}")

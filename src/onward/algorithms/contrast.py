@@ -24,6 +24,7 @@ B = samples, N = B, S = 2 streams (positive, negative), F = units.
 from abc import ABC
 from collections.abc import Iterator
 from math import inf
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +59,7 @@ class Contrast(Algorithm, ABC):
             number = getattr(self, name)
             if name == "theta" and number is None:
                 continue
-            if not isinstance(number, int | float) or not least < number < inf:
+            if not isinstance(number, Real) or not least < float(number) < inf:
                 above = "" if least else " above 0"
                 raise BadInput(f"{name} should be a number{above}, and is {number!r}")
 
