@@ -426,7 +426,7 @@ table = Table(
     lambda records: {"rows.svg": str(len(records)).encode()},
 )
 broken = Table("broken", [Row("bad", "ff-digits", {**tiny, "lr": -1.0}), *table.rows], page)
-slow = {**tiny, "epochs": 600, "checkpoint_every": 30, "evaluate_every": 300}
+slow = {**tiny, "epochs": 2000, "checkpoint_every": 20, "evaluate_every": 1000}
 long = Table("long", [Row("slow", "bp-digits", slow)], page)
 """
 
@@ -516,7 +516,7 @@ def test_ctrl_c_leaves_everything_to_be_resumed(here: Path) -> None:
     assert done.code == 0, done.out + done.err
     assert "resumed  slow, seed 0 (1 of 1)" in done.out
     kept = record.read(here / "results" / "slow" / "seed-0.json")
-    assert (kept["status"], kept["epochs"]) == ("finished", 600)
+    assert (kept["status"], kept["epochs"]) == ("finished", 2000)
     assert kept["started"] == before["started"]
 
 
