@@ -18,11 +18,11 @@ def records() -> dict[str, list[dict[str, Any]]]:
         g.name("mnist", "top_k", times): [made(0, 0.05 * times, 0.04), made(1, 0.07 * times, 0.04)]
         for times in g.TIMES
     }
-    return found | {g.name("mnist", "swish", 0.25): [made(0, 0.03, 0.02)]}
+    return found | {g.name("mnist", "swish", 0.3): [made(0, 0.03, 0.02)]}
 
 
 def test_rows_are_runs_of_their_goodness() -> None:
-    assert len({row.name for row in g.table.rows}) == len(g.table.rows) == 2 * (8 * 4 + 2 * 3)
+    assert len({row.name for row in g.table.rows}) == len(g.table.rows) == 2 * (8 * 4 + 2 * 4)
     for row in g.table.rows:
         settings = row.settings()
         assert settings.width == 500
@@ -32,6 +32,14 @@ def test_rows_are_runs_of_their_goodness() -> None:
         else:
             assert (settings.theta < 0) == settings.goodness.startswith("negative")
             assert settings.objective == "logistic"
+
+
+def test_peers_are_as_strong_beside_every_slope() -> None:
+    """A mean over 500 units at temperature T has 1 / (500 T) of a sum's slope at 1."""
+    told = {row.name: row.settings() for row in g.rows("mnist")}
+    for name, settings in told.items():
+        one = 500 * settings.temperature if "mean" in settings.goodness else 1.0
+        assert settings.peers == pytest.approx(0.03 / one), name
 
 
 @pytest.mark.parametrize("kind", [*g.GOODNESS, *g.PAIRS])
@@ -51,7 +59,7 @@ def test_page_and_figure() -> None:
     assert drawn == g.figures(found)
     page = g.page(found, drawn)
     assert "| top k | **0.60** / **4.00** | 1.80 / **4.00** | 6.00 / **4.00** |" in page
-    assert "| swish | – | **3.00** / **2.00** | – |" in page
+    assert "| swish | – | **3.00** / **2.00** | – | – |" in page
     assert "goodness/goodness-mnist.svg" in page
     assert "Fashion" not in page
 

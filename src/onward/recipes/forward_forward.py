@@ -43,7 +43,7 @@ class ForwardForwardSettings:
         rate: how the learning rates go down over the epochs
         goodness: what a cell makes large on positives and small on negatives
         theta: the goodness threshold; null for that of a cell whose units are all 1
-        temperature: of the logistic on goodness minus theta
+        temperature: of the objective; at T its slope is 1/T of what it is at 1
         gamma: other cells whose goodness a cell is told of, and adds to its own
         scale: how much each of them counts
         coupling: whether a cell learns how much they count (between 0 and 1, in place of scale)
@@ -52,7 +52,7 @@ class ForwardForwardSettings:
         label: where the label is written: over the first inputs, or appended
         label_value: the number that marks a label
         normalise: length normalisation of every cell's input
-        peers: strength of peer normalisation, 0 for none
+        peers: strength of peer normalisation, 0 for none; 0.03 suits the slope of a sum at T = 1
         jitter: training images move by up to so many pixels each way, anew each time; 0 for none
         linear: whether a linear readout learns along; hard negatives need one
         readout_lr: learning rate of the linear readout, with momentum 0.9

@@ -5,6 +5,9 @@ goodness (a sum's slope is 500 times a mean's). Thresholds are in units of a cel
 all 1. Temperatures are 1 for sums over units and 1 over the units for means, so that a mean is a
 sum counted otherwise; ``soft_mean`` is the mean at temperature 1, as most reimplementations have
 it. The objectives of pairs have no threshold, and their temperature is tried instead.
+
+Peer normalisation is as strong beside each slope as 0.03 is beside that of a sum at temperature 1:
+a mean at temperature 1 has 1/500 of the slope, and 0.03 beside it decides what a cell learns.
 """
 
 import statistics
@@ -43,8 +46,11 @@ TIMES = (0.1, 0.3, 1.0, 3.0)
 """Thresholds that are tried, over that of a cell whose units are all 1."""
 
 PAIRS = ("symba", "swish")
-TEMPERATURES = (1.0, 0.25, 0.1)
+TEMPERATURES = (1.0, 0.3, 0.1, 0.03)
 """Of pairs, under the mean of squares: 1 over their alpha."""
+
+PEERS = 0.03
+"""Beside a sum at temperature 1."""
 
 HEAD = """\
 # Goodness and thresholds
@@ -52,11 +58,12 @@ HEAD = """\
 Written by `onward table goodness` from the records under `results/`; don't edit it. What a cell
 makes large on positives, and against which threshold (Hinton 2022, arXiv:2212.13345, sections 2, 4
 and 8), on a budget: 3 x 500 units, 5 epochs, AdamW at 0.001, hard negatives, no choice of rate for
-any of them. Thresholds are over the goodness of a cell whose units are all 1. Mean **validation**
-error in percent, every label tried by all cells / linear readout, over the seeds that there are;
-the best of each row in bold. *Soft mean* is the mean of squares at a temperature of 1, and *mean of
-squares* at 1 over the units, where it is a sum of squares counted otherwise; sums are at 1, *top k*
-takes 15 units, at 1/15. It says what is worth a full run, not what is best after one.
+any of them; peer normalisation in the same proportion to each slope. Thresholds are over the
+goodness of a cell whose units are all 1. Mean **validation** error in percent, every label tried by
+all cells / linear readout, over the seeds that there are; the best of each row in bold. *Soft mean*
+is the mean of squares at a temperature of 1, and *mean of squares* at 1 over the units, where it is
+a sum of squares counted otherwise; sums are at 1, *top k* takes 15 units, at 1/15. It says what is
+worth a full run, not what is best after one.
 """
 
 TITLES = {"mnist": "MNIST", "fashion": "Fashion-MNIST"}
@@ -65,8 +72,8 @@ TITLES = {"mnist": "MNIST", "fashion": "Fashion-MNIST"}
 def name(data: str, kind: str, value: float) -> str:
     """The folder of a row.
 
-    >>> name("mnist", "top_k", 0.3), name("mnist", "symba", 0.25)
-    ('goodness-mnist-top_k-x0.3', 'goodness-mnist-symba-T0.25')
+    >>> name("mnist", "top_k", 0.3), name("mnist", "symba", 0.3)
+    ('goodness-mnist-top_k-x0.3', 'goodness-mnist-symba-T0.3')
     """
     return f"goodness-{data}-{kind}-{'T' if kind in PAIRS else 'x'}{value:g}"
 
@@ -77,16 +84,25 @@ def rows(data: str) -> list[Row]:
     for kind, (goodness, one, temperature) in GOODNESS.items():
         for times in TIMES:
             judged = {"goodness": goodness, "theta": times * one, "temperature": temperature}
+            judged |= _peers(goodness, temperature)
             found.append(Row(name(data, kind, times), "ff-mnist", {**_same(data), **judged}))
     for kind in PAIRS:
         for temperature in TEMPERATURES:
             pairs = {"goodness": "mean_of_squares", "objective": kind, "temperature": temperature}
+            pairs |= _peers("mean_of_squares", temperature)
             found.append(Row(name(data, kind, temperature), "ff-mnist", {**_same(data), **pairs}))
     return found
 
 
 def _same(data: str) -> dict[str, Any]:
     return {**BUDGET, "dataset": DATA[data]}
+
+
+def _peers(goodness: str, temperature: float) -> dict[str, float]:
+    """Peer normalisation beside a mean's slope; the recipe's own beside a sum's."""
+    if "mean" not in goodness or temperature == 1 / UNITS:
+        return {}
+    return {"peers": PEERS / (UNITS * temperature)}
 
 
 Errors = dict[float, tuple[float, float]]
@@ -182,5 +198,5 @@ table = Table(
     [row for data in DATA for row in rows(data)],
     page,
     figures,
-    fixed=("dataset", "cells", "width", "goodness", "theta", "temperature", "objective"),
+    fixed=("dataset", "cells", "width", "goodness", "theta", "temperature", "objective", "peers"),
 )
