@@ -329,6 +329,10 @@ BP_CIFAR = {
 COLLABORATION_ON_COLOUR = {
     **{"width": 2000, "label": "appended", "label_value": 10.0, "lr": 1e-4},
 }
+PAIRS = {
+    **{"epochs": 20, "lr": 0.5, "decay": 0.0002, "temperature": 100.0, "peers": 0.0003},
+    "objective": "swish",
+}
 RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
     "bp-digits": (BACKPROP, DIGITS),
     "bp-mnist": (BACKPROP, {}),
@@ -354,6 +358,7 @@ RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
     "ff-mnist": (FORWARD_FORWARD, {"epochs": 60, "decay": 0.02}),
     "ff-mnist-4x2000": (FORWARD_FORWARD, LARGE),
     "ff-mnist-4x2000-fast": (FORWARD_FORWARD, {**LARGE, "epochs": 40, "lr": 0.002}),
+    "ff-mnist-pairs": (FORWARD_FORWARD, PAIRS),
     "ff-recurrent-mnist": (RECURRENT, {}),
     **{
         f"uff-{cell}-{name}": (

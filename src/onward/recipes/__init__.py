@@ -26,6 +26,7 @@ MODULES = {
     "ff-mnist": "ff_mnist",
     "ff-mnist-4x2000": "ff_large",
     "ff-mnist-4x2000-fast": "ff_large",
+    "ff-mnist-pairs": "ff_pairs",
     "ff-recurrent-mnist": "ff_recurrent_mnist",
     **{f"uff-{cell}-{data}": "uff" for data in _SETS for cell in _UFF},
     "uff-wta-mnist": "uff",

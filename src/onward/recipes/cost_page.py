@@ -20,12 +20,14 @@ Names = Mapping[str, Mapping[str, str]]
 
 TITLES = {
     "ff": "Forward-Forward",
+    "ff-pairs": "Forward-Forward, pairs",
     "uff": "denoising cells (UFF)",
     "bp": "backprop",
     "bp-recompute": "backprop, checkpointing",
     "bp-pieces": "backprop, accumulation",
 }
-COLOURS = dict(zip(TITLES, ("#0072b2", "#009e73", "#d55e00", "#e69f00", "#cc79a7"), strict=True))
+SHADES = ("#0072b2", "#56b4e9", "#009e73", "#d55e00", "#e69f00", "#cc79a7")
+COLOURS = dict(zip(TITLES, SHADES, strict=True))
 
 
 @dataclass(frozen=True)
