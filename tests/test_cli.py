@@ -329,10 +329,7 @@ BP_CIFAR = {
 COLLABORATION_ON_COLOUR = {
     **{"width": 2000, "label": "appended", "label_value": 10.0, "lr": 1e-4},
 }
-PAIRS = {
-    **{"epochs": 20, "lr": 0.5, "decay": 0.0002, "temperature": 100.0, "peers": 0.0003},
-    "objective": "swish",
-}
+PAIRS = {"epochs": 20, "lr": 0.005, "decay": 0.02, "temperature": 0.1, "objective": "swish"}
 RECIPES: dict[str, tuple[dict[str, tuple[str, Any]], dict[str, Any]]] = {
     "bp-digits": (BACKPROP, DIGITS),
     "bp-mnist": (BACKPROP, {}),

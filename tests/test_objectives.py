@@ -19,12 +19,13 @@ def plain(name: str, g: list[float], theta: float, t: float) -> float:
     pairs = list(zip(g[: len(g) // 2], g[len(g) // 2 :], strict=True))
     if name == "logistic":
         return sum(soft((theta - p) / t) + soft((n - theta) / t) for p, n in pairs) / len(g)
-    u = [(n - p) / t for p, n in pairs]
+    margin = t * abs(theta)
+    u = [(n - p) / margin for p, n in pairs]
     each = [soft(v) if name == "symba" else v / (1 + exp(-v)) for v in u]
-    return sum(each) / len(pairs)
+    return margin * sum(each) / len(pairs)
 
 
-@pytest.mark.parametrize(("theta", "t"), [(1.0, 1.0), (4.0, 0.3)])
+@pytest.mark.parametrize(("theta", "t"), [(1.0, 1.0), (4.0, 0.3), (-4.0, 0.3)])
 @pytest.mark.parametrize("name", objectives.BY_NAME)
 def test_value_and_slope(name: str, theta: float, t: float) -> None:
     g = (8 * torch.rand(10, generator=torch.Generator().manual_seed(0))).double().requires_grad_()
@@ -47,11 +48,27 @@ def test_far_pairs_stay_finite(name: str) -> None:
     torch.testing.assert_close((same, slope), (loss.detach(), wanted))
 
 
-def test_pairs_need_no_threshold() -> None:
-    g = torch.rand(6)
-    for name in ("symba", "swish"):
-        objective = objectives.BY_NAME[name]
-        torch.testing.assert_close(objective(g, 0.0, 1.0), objective(g + 5, 9.0, 1.0))
+@pytest.mark.parametrize("name", ["symba", "swish"])
+def test_pairs_know_theta_as_a_measure_only(name: str) -> None:
+    g, objective = torch.rand(6), objectives.BY_NAME[name]
+    torch.testing.assert_close(objective(g, 2.0, 1.0), objective(g + 5, 2.0, 1.0))
+    torch.testing.assert_close(objective(g, 4.0, 0.25), objective(g, -1.0, 1.0))
+    torch.testing.assert_close(objective(g, 0.0, 0.5), objective(g, 1.0, 0.5))
+
+
+@pytest.mark.parametrize("name", ["symba", "swish"])
+def test_a_pair_the_wrong_way_round_has_one_slope_under_every_margin(name: str) -> None:
+    for margin in (0.01, 1.0):
+        g = torch.tensor([0.0, 50.0], requires_grad=True)  # the negative is far ahead
+        (slope,) = torch.autograd.grad(objectives.BY_NAME[name](g, 1.0, margin), g)
+        torch.testing.assert_close(slope, torch.tensor([-1.0, 1.0]))
+
+
+def test_pairs_of_a_mean_are_those_of_a_sum() -> None:
+    """In units of a cell of ones a margin is the same share of either goodness."""
+    h = torch.rand(8, 50)
+    of_sum = objectives.swish(h.square().sum(1), 50.0, 0.1)
+    torch.testing.assert_close(of_sum, 50 * objectives.swish(h.square().mean(1), 1.0, 0.1))
 
 
 def test_an_objective_of_ones_own_is_learned_by_autograd() -> None:

@@ -3,19 +3,24 @@
 With g+ and g- the goodness of positives and negatives, theta a threshold and T a temperature,
 
     logistic    1/2 mean softplus((theta - g+) / T)  +  1/2 mean softplus((g- - theta) / T)
-    symba       mean softplus(u),       u = (g- - g+) / T
-    swish       mean u sigmoid(u),      of the same u
+    symba       m mean softplus(u),       u = (g- - g+) / m,  m = T |theta|
+    swish       m mean u sigmoid(u),      of the same u
 
 The logistic is Hinton's (2022, arXiv:2212.13345, section 2). Under a fixed theta its halves pull
 unevenly while most rows lie on one side. SymBa (Lee and Song 2023, arXiv:2303.08418) compares a
-positive with the negative of the same sample instead, and needs no theta; its alpha is 1/T. Swish
-has u sigmoid(u) for the softplus, and a pair far apart on the right side is let go
-(explore_forward_forward by dah33, a reimplementation, with alpha 6).
+positive with the negative of the same sample instead. Swish has u sigmoid(u) for the softplus, and
+a pair far apart on the right side is let go (explore_forward_forward by dah33, a
+reimplementation).
+
+Pairs need no threshold, but a measure for *far*: the margin m is a share T of theta, which is the
+goodness of a cell whose units are all 1 where none is given. On a mean of squares that is T itself,
+and the sources' alpha is 1 / T (4 and 6 there). A tenth is a good margin on images (docs/log.md).
 
 An objective is any function of these arguments. Those here have their slopes beside them, for steps
 in closed form.
 
-Departs from the sources: alpha there multiplies a mean of squares; T is in units of the goodness.
+Departs from the sources: m stands before the means, so that a pair the wrong way round has the same
+slope under every margin, and rates, decay and peers need not change with it.
 
 B = samples.
 """
@@ -52,23 +57,29 @@ def half_logistic(g: Tensor, theta: float, temperature: float, positive: bool) -
 
 
 def symba(g: Tensor, theta: float, temperature: float) -> Tensor:
-    """Each positive against the negative of its sample; ``theta`` is not looked at.
+    """Each positive against the negative of its sample, with a margin of T of ``theta``.
 
-    >>> symba(torch.tensor([7.0, 7.0]), 0.0, 1.0)
+    >>> symba(torch.tensor([7.0, 7.0]), 1.0, 1.0)
     tensor(0.6931)
     """
-    return softplus(_behind(g, temperature)).mean()
+    u, margin = _behind(g, theta, temperature)
+    return margin * softplus(u).mean()
 
 
 def swish(g: Tensor, theta: float, temperature: float) -> Tensor:
-    """As :func:`symba` with u sigmoid(u): -0.28 at the least, and 0 for a pair far apart."""
-    return silu(_behind(g, temperature)).mean()
+    """As :func:`symba` with u sigmoid(u): -0.28 m at the least, and 0 for a pair far apart."""
+    u, margin = _behind(g, theta, temperature)
+    return margin * silu(u).mean()
 
 
-def _behind(g: Tensor, temperature: float) -> Tensor:
-    """By how much each positive is behind its negative, u [B]."""
+def _behind(g: Tensor, theta: float, temperature: float) -> tuple[Tensor, float]:
+    """By how many margins each positive is behind its negative, u [B], and the margin.
+
+    A theta of 0 measures nothing; the margin is T then.
+    """
     g_pos, g_neg = g.chunk(2)
-    return (g_neg - g_pos) / temperature
+    margin = temperature * (abs(theta) or 1.0)
+    return (g_neg - g_pos) / margin, margin
 
 
 def _logistic_slope(
@@ -84,16 +95,16 @@ def _logistic_slope(
 def _symba_slope(
     g: Tensor, theta: float, temperature: float, factor: float
 ) -> tuple[Tensor, Tensor]:
-    u = _behind(g, temperature)
-    return softplus(u).mean(), _of_pairs(_sigmoid(u), factor / temperature)
+    u, margin = _behind(g, theta, temperature)
+    return margin * softplus(u).mean(), _of_pairs(_sigmoid(u), factor)
 
 
 def _swish_slope(
     g: Tensor, theta: float, temperature: float, factor: float
 ) -> tuple[Tensor, Tensor]:
-    u = _behind(g, temperature)
+    u, margin = _behind(g, theta, temperature)
     p = torch.sigmoid(u)
-    return (u * p).mean(), _of_pairs(p * (1 + u * (1 - p)), factor / temperature)
+    return margin * (u * p).mean(), _of_pairs(p * (1 + u * (1 - p)), factor)
 
 
 def _of_pairs(slope: Tensor, factor: float) -> Tensor:

@@ -43,7 +43,7 @@ class ForwardForwardSettings:
         rate: how the learning rates go down over the epochs
         goodness: what a cell makes large on positives and small on negatives
         theta: the goodness threshold; null for that of a cell whose units are all 1
-        temperature: of the objective; at T its slope is 1/T of what it is at 1
+        temperature: of the logistic; of pairs the margin, over the goodness of a cell of ones
         gamma: other cells whose goodness a cell is told of, and adds to its own
         scale: how much each of them counts
         coupling: whether a cell learns how much they count (between 0 and 1, in place of scale)

@@ -4,7 +4,7 @@ On a budget: three cells of 500 units, 5 epochs, AdamW, whose steps do not depen
 goodness (a sum's slope is 500 times a mean's). Thresholds are in units of a cell whose units are
 all 1. Temperatures are 1 for sums over units and 1 over the units for means, so that a mean is a
 sum counted otherwise; ``soft_mean`` is the mean at temperature 1, as most reimplementations have
-it. The objectives of pairs have no threshold, and their temperature is tried instead.
+it. The objectives of pairs have no threshold, and their margin is tried instead.
 
 Peer normalisation is as strong beside each slope as 0.03 is beside that of a sum at temperature 1:
 a mean at temperature 1 has 1/500 of the slope, and 0.03 beside it decides what a cell learns.
@@ -47,7 +47,7 @@ TIMES = (0.1, 0.3, 1.0, 3.0)
 
 PAIRS = ("symba", "swish")
 TEMPERATURES = (1.0, 0.3, 0.1, 0.03)
-"""Of pairs, under the mean of squares: 1 over their alpha."""
+"""Of pairs, under the sum of squares: margins, over the goodness of a cell of ones."""
 
 PEERS = 0.03
 """Beside a sum at temperature 1."""
@@ -79,7 +79,7 @@ def name(data: str, kind: str, value: float) -> str:
 
 
 def rows(data: str) -> list[Row]:
-    """Every goodness with every threshold, and every objective of pairs with every temperature."""
+    """Every goodness with every threshold, and every objective of pairs with every margin."""
     found = []
     for kind, (goodness, one, temperature) in GOODNESS.items():
         for times in TIMES:
@@ -88,8 +88,7 @@ def rows(data: str) -> list[Row]:
             found.append(Row(name(data, kind, times), "ff-mnist", {**_same(data), **judged}))
     for kind in PAIRS:
         for temperature in TEMPERATURES:
-            pairs = {"goodness": "mean_of_squares", "objective": kind, "temperature": temperature}
-            pairs |= _peers("mean_of_squares", temperature)
+            pairs = {"objective": kind, "temperature": temperature}
             found.append(Row(name(data, kind, temperature), "ff-mnist", {**_same(data), **pairs}))
     return found
 
@@ -106,7 +105,7 @@ def _peers(goodness: str, temperature: float) -> dict[str, float]:
 
 
 Errors = dict[float, tuple[float, float]]
-"""Threshold or temperature -> mean validation errors in percent: every label tried, linear."""
+"""Threshold or margin -> mean validation errors in percent: every label tried, linear."""
 
 
 def tried(records: Records, data: str, kind: str) -> Errors:
@@ -138,7 +137,7 @@ def page(records: Records, figures: Collection[str]) -> str:
         if f"goodness-{data}.svg" in figures:
             parts.append(f"![Error against threshold, {data}](goodness/goodness-{data}.svg)\n")
         if of_pairs:
-            parts.append("Pairs, under the mean of squares, by temperature:\n")
+            parts.append("Pairs of sums of squares, by margin over that of a cell of ones:\n")
             parts.append(markdown(["objective", *(f"T = {t:g}" for t in TEMPERATURES)], of_pairs))
     return "\n".join(parts)
 

@@ -14,9 +14,7 @@ from .tables import Records, Row, Table
 from .verdicts import data_name
 
 MIN = {"goodness": "negative_sum_of_squares"}
-PAIRS: dict[str, Any] = {"cells": 2, "objective": "swish", "temperature": 200.0}
-# A margin of a tenth of the units (docs/log.md), and everything else as strong beside its slope.
-PAIRS |= {"lr": 0.2, "decay": 0.0001, "peers": 0.00015}
+PAIRS = {"cells": 2, "objective": "swish", "temperature": 0.1}
 DEEPER = {"widths": [3, 3, 3], "fields": [11, 11, 11], "strides": [1, 1, 1], "read": [2]}
 
 
