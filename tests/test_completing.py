@@ -11,7 +11,9 @@ pytest.importorskip("argcomplete", reason="the extra `completion` has it")
 
 LINES = {
     "onward fe": {"federate "},
-    "onward run ff-mnist-4": {"ff-mnist-4x2000", "ff-mnist-4x2000-fast"},
+    "onward run ff-m": {
+        *("ff-mnist", "ff-mnist-4x2000", "ff-mnist-4x2000-fast", "ff-mnist-pairs"),
+    },
     "onward show uff-dae-m": {"uff-dae-mnist "},
     "onward run ff-mnist --lr": {"--lr "},
     "onward run ff-mnist --rate ": {"constant", "cooldown", "cosine"},

@@ -37,7 +37,7 @@ class HybridSettings:
         rate: how the learning rates go down over the epochs
         goodness: what a cell makes large on positives and small on negatives
         theta: the goodness threshold; null for that of a cell whose units are all 1
-        temperature: of the logistic on goodness minus theta
+        temperature: of the logistic; of pairs the margin, over the goodness of a cell of ones
         objective: of each cell; symba and swish compare a positive with its negative
         blurs: how often the random bits of a mask are blurred
         padding: what is beyond their border: the outermost bits, their mirror image, or zeros

@@ -41,7 +41,7 @@ class RecurrentSettings:
         joint: whether what is below and above is normalised together, not each on its own
         goodness: what a cell makes large on positives and small on negatives
         theta: the goodness threshold; null for that of a cell whose units are all 1
-        temperature: of the logistic on goodness minus theta
+        temperature: of the logistic; of pairs the margin, over the goodness of a cell of ones
         objective: of each cell; symba and swish compare a positive with its negative
         negatives: wrong labels, drawn uniformly or in proportion to the readout's softmax
         label_value: the number that marks a label (only joint normalisation sees its scale)
