@@ -386,7 +386,10 @@ TABLE: dict[str, Callable[[], list[str]]] = {
     ),
     "recipe ff-aesop, rollout": partial(recipe_check, "ff-aesop", negatives="rollout"),
     "recipe ff-aesop, rollout, separated": partial(
-        recipe_check, "ff-aesop", negatives="rollout", phases="separated", phase_length=5
+        partial(recipe_check, "ff-aesop", negatives="rollout", phases="separated"),
+        objective="logistic",
+        temperature=1.0,
+        phase_length=5,
     ),
     "recipe ff-blackbox-mnist, steps": partial(
         recipe_check, "ff-blackbox-mnist", box="steps", level=0.5

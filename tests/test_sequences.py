@@ -331,6 +331,10 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         of_text(regime="frozen", phases="separated"),
         "regime=frozen has no negatives",
     ),
+    "pairs at different times": (
+        of_text(phases="separated"),
+        "take objective=logistic with temperature=1",
+    ),
     "backprop with roll-outs": (
         of_text(regime="backprop", negatives="rollout"),
         "regime=backprop has no negatives",

@@ -1,11 +1,13 @@
 """ff-aesop: next characters of Aesop's fables, from cells that tell real text from their own.
 
 248 strings of 100 symbols, windows of 10, 3 x 2000 units, negatives with a predicted last symbol
-(``--negatives rollout``: windows of strings that the net made up itself), both signs in one update
-(``--phases separated --phase_length N``: the draft's sleep, which its author took back).
+(``--negatives rollout``: windows of strings that the net made up itself), each compared with its
+positive. The draft's sleep, which its author took back, has the two at different times, so it wants
+a loss with a threshold: ``--phases separated --phase_length N --objective logistic --temperature
+1``.
 
-The draft gives no more than that, and curves without values. Threshold, rates, epochs, batch and
-decay are decisions, chosen on validation data (docs/log.md).
+The draft gives no more than that, and curves without values. Loss, rates, epochs, batch and decay
+are decisions, chosen on validation data (docs/log.md).
 """
 
 from .recipe import Recipe

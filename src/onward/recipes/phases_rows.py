@@ -28,9 +28,13 @@ STUDIES: dict[str, tuple[str, dict[str, Any]]] = {
 
 SIZES: dict[str, dict[str, Any]] = {
     "ff-mnist": {"width": 500, "epochs": 10, "negatives": "wrong"},
-    "ff-aesop": {"width": 300, "epochs": 20, "evaluate_every": 20},
+    "ff-aesop": {
+        **{"width": 300, "epochs": 20, "evaluate_every": 20},
+        **{"objective": "logistic", "temperature": 1.0, "lr": 0.003, "readout_lr": 0.01},
+    },
 }
-"""How long and how wide: small, for there are many rows."""
+"""How long and how wide: small, for there are many rows. A pair of windows can't be taken apart,
+hence the logistic, at rates of its own for as small a net (docs/log.md)."""
 
 
 def name(study: str, length: int | None, slow: bool = False) -> str:

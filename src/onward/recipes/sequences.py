@@ -57,20 +57,20 @@ class SequenceSettings:
     negatives: Literal["predicted", "rollout", "wrong"] = "predicted"
     phases: Literal["mixed", "separated"] = "mixed"
     phase_length: int = 1
-    epochs: int = 30
+    epochs: int = 12
     batch: int = 100
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    lr: float = 0.003
+    lr: float = 0.001
     momentum: float = 0.9
     decay: float = 0.01
     rate: Literal["constant", "cooldown", "cosine"] = "cooldown"
     goodness: GoodnessName = "sum_of_squares"
     theta: float | None = None
-    temperature: float = 1.0
-    objective: Literal["logistic", "symba", "swish"] = "logistic"
+    temperature: float = 0.1
+    objective: Literal["logistic", "symba", "swish"] = "swish"
     normalise: Literal["rms", "l2", "none"] = "rms"
     peers: float = 0.03
-    readout_lr: float = 0.01
+    readout_lr: float = 0.001
     readout_decay: float = 0.03
     read: list[int] | None = None
     memory_gib: float = 2.0
@@ -196,4 +196,9 @@ def _check(s: SequenceSettings) -> None:
         raise BadInput(
             f"regime={s.regime} has no negatives: leave out negatives={s.negatives} and "
             f"phases={s.phases}"
+        )
+    if s.phases == "separated" and s.objective != "logistic":
+        raise BadInput(
+            f"objective={s.objective} compares a positive with its negative, and phases=separated "
+            "has them at different times: take objective=logistic with temperature=1"
         )
