@@ -36,13 +36,17 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["forward-forward", "autograd", "denoising"])
-def test_processes_learn_what_one_process_learns(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "link"), [("forward-forward", ()), ("autograd", ("--link", "gloo")), ("denoising", ())]
+)
+def test_processes_learn_what_one_process_learns(
+    name: str, link: tuple[str, ...], tmp_path: Path
+) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     words = ROWS[name]
     assert onward("run", *words, "--out", one).code == 0
     stages = "4" if name == "forward-forward" else "2"
-    done = program("pipeline", *words, "--stages", stages, "--out", other)
+    done = program("pipeline", *words, "--stages", stages, *link, "--out", other)
     assert done.code == 0, done.err
     same(one, other)
     places = record.read(other)["places"]

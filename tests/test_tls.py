@@ -584,10 +584,10 @@ def test_a_port_in_use_is_told_in_a_line(papers: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--link", "nccl"), "there is no link 'nccl': choose from gloo, tls"),
+        (("--link", "nccl"), "there is no link 'nccl': choose from gloo, memory, tls"),
         (("--link", "tsl"), "there is no link 'tsl': did you mean 'tls'?"),
         (("--link", "tls"), "wants the folder with this place's certificate: --certificates DIR"),
-        (("--certificates", "x"), "--certificates is of --link tls, and the link is gloo"),
+        (("--certificates", "x"), "--certificates is of --link tls, and the link is"),
         (("--as", "driver"), "--as is of --link tls"),
         (("--link", "tls", "--certificates", "x", "--as", "driver"), "--places and --as go"),
         (("--link", "tls", "--certificates", "x", "--places", "y"), "--places and --as go"),
@@ -607,6 +607,8 @@ def test_torchrun_does_not_start_places_of_tls(
 ) -> None:
     monkeypatch.setenv("RANK", "0")
     done = onward("pipeline", *SHORT, "--link", "tls", "--certificates", papers)
+    assert "torchrun starts places over gloo" in done.complaint
+    done = onward("pipeline", *SHORT, "--link", "memory")
     assert "torchrun starts places over gloo" in done.complaint
 
 

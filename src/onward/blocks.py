@@ -117,7 +117,10 @@ class Block:
         return any(self.first <= number < self.first + len(self.stations) for number in self.read)
 
     def step(self, came: Message) -> tuple[Losses, Message, Message]:
-        """Every cell learns from one batch: losses, the next block's message, the readout's."""
+        """Every cell learns from one batch: losses, the next block's message, the readout's.
+
+        Messages may be views of memory that the next step writes to.
+        """
         if self.how.closed:
             with torch.no_grad():
                 losses, goes, answers = self._closed(came)
@@ -204,8 +207,7 @@ class Block:
         if algorithm.hints == "earlier":
             pairs = zip(cells, answered, strict=True)
             goes["told"] = torch.stack([*told, *(cell.goodness(*one) for cell, one in pairs)])
-        # Scratch is overwritten by the next batch, which may come before this message has left.
-        return losses, _copied(goes), _copied(answers)
+        return losses, goes, answers
 
     def _batch(self, came: Message) -> Batch | None:
         """What the first cell's streams share, where they differ by their labels."""
@@ -254,7 +256,3 @@ class Reader:
         pairs = [(answers[f"answer {n}"], answers[f"lengths {n}"]) for n in self.linear.read]
         with torch.no_grad():
             return {row.readout.name: fast.learn(self.linear, row.readout, pairs, y)[0]}
-
-
-def _copied(message: Message) -> Message:
-    return {name: tensor.clone() for name, tensor in message.items()}

@@ -28,7 +28,8 @@ interrupted run in one process. On several hosts the same command is started on 
 one process for each stage, one for the readout and, as rank 0, one for the driver, which alone
 needs the data: docs/pipeline.md. That is for a network that is trusted. For any other:
 
-  --link tls         encrypted, and each place known by a certificate (gloo)
+  --link tls         encrypted, and each place known by a certificate (memory between processes
+                     that the command starts itself, gloo under torchrun)
   --certificates DIR ca.crt, NAME.crt and NAME.key of this place (all places, where the driver
                      starts them); `onward pipeline certificates --help` makes them
   --places FILE      YAML, the same everywhere: a line NAME: HOST:PORT for driver, stage-1, ...,
@@ -40,7 +41,7 @@ needs the data: docs/pipeline.md. That is for a network that is trusted. For any
 
 OWN: dict[str, Any] = {
     **{"stages": None, "split": None, "restarts": 3, "plan": False},
-    **{"bandwidth": 1000.0, "latency": 0.1, "link": "gloo", "certificates": None},
+    **{"bandwidth": 1000.0, "latency": 0.1, "link": None, "certificates": None},
     **{"places": None, "as": None, "listen": None, "patience": 60.0},
 }
 """The pipeline's own flags, with their defaults; all others are the recipe's."""

@@ -1,9 +1,9 @@
 """Blocks of cells in processes, and on hosts, of their own; what passes between them goes forward.
 
-messages.py what is sent · links.py over what · tls.py over what else, with outgoing.py, frames.py
-and certificates.py · meeting.py how places find each other · shares.py which cells where ·
-forecast.py what it would take · worker.py a place · driver.py the run's loop. The mathematics is in
-``blocks.py``, which knows of none of these.
+messages.py what is sent · links.py over what · shared.py through memory · tls.py encrypted, with
+outgoing.py, frames.py and certificates.py · meeting.py how places find each other · shares.py which
+cells where · forecast.py what it would take · worker.py a place · driver.py the run's loop. The
+mathematics is in ``blocks.py``, which knows of none of these.
 """
 
 import math
@@ -25,7 +25,7 @@ from ..record import Record, read
 from . import certificates, forecast, shares
 from .driver import Pipelined
 from .links import QUEUE, LinkLost
-from .meeting import LOCAL, Meeting, Network, OverGloo, meet
+from .meeting import LOCAL, Meeting, Network, meet
 from .tls import Ended
 from .worker import Worker, about
 
@@ -67,9 +67,9 @@ def start(
     measured cost. A process that is lost is started again up to ``restarts`` times, from the last
     checkpoint. ``words`` are the command line that a stage's process is started with, as a user
     would write it behind ``onward pipeline``; ``meeting`` says where places meet, and over what
-    they speak: this machine's gloo by default. Raises BadInput for what can't be cut in this way.
+    they speak: this machine's memory by default. Raises BadInput for what can't be cut in this way.
     """
-    name, meeting = name or recipe.name, meeting or OverGloo()
+    name, meeting = name or recipe.name, meeting or meet(Network(), stages)
     hello = {"about": about(name, settings, seed, machine)}
     placed: list[Pipelined] = []
 

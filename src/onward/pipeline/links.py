@@ -52,11 +52,17 @@ class Link(ABC):
 
     @abstractmethod
     def send(self, to: int, message: Message) -> None:
-        """Hand over a message; may wait until there is room. Raises LinkLost."""
+        """Hand over a message, whose tensors are copied at once; may wait until there is room.
+
+        Raises LinkLost.
+        """
 
     @abstractmethod
     def receive(self, source: int) -> Message:
-        """The next message from there, in the order sent. Raises LinkLost."""
+        """The next message from there, in the order sent. Raises LinkLost.
+
+        Its tensors may be overwritten once another one from there is asked for.
+        """
 
     @abstractmethod
     def flush(self) -> None:

@@ -1,9 +1,9 @@
 """Where the places of a run find each other, and over what they speak then.
 
-:class:`Meeting` is all that the driver and its places know. Over gloo they meet in a store: a file
-of this machine, or torchrun's. Over TLS each has an address, from a file that is the same
-everywhere, or on this machine's loopback from the driver. A driver starts the other places itself
-unless somebody has started them.
+:class:`Meeting` is all that the driver and its places know. Through shared memory they meet in
+a folder of this machine; over gloo in a store, a file of it or torchrun's. Over TLS each has an
+address, from a file that is the same everywhere, or on this machine's loopback from the driver. A
+driver starts the other places itself unless somebody has started them.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,13 @@ from ..errors import BadInput, nearest
 from . import certificates
 from .links import MEETING, Gloo, Link, LinkLost
 from .outgoing import DRIVER
+from .shared import Shared, where
 from .tls import PATIENCE, Tls
 
 LOCAL = "ONWARD_LOCAL_PLACE"
 """Set for places that a driver has started itself: how they meet on this machine."""
 
-LINKS = ("gloo", "tls")
+LINKS = ("memory", "gloo", "tls")
 
 Watch = Callable[[Collection[int]], None]
 """Called while places are waited for, with those that need no more watching. Raises LinkLost."""
@@ -40,12 +42,13 @@ Watch = Callable[[Collection[int]], None]
 class Network:
     """What a user says of the network.
 
-    ``link`` is one of LINKS; the rest is for tls: the folder of ``certificates``; the file of
-    ``places`` and the ``name`` of this one, where places are started by hand; an address to
-    ``listen`` at, where it isn't the one that others use; seconds of ``patience``.
+    ``link`` is one of LINKS, null for the fastest that serves; the rest is for tls: the folder of
+    ``certificates``; the file of ``places`` and the ``name`` of this one, where places are started
+    by hand; an address to ``listen`` at, where it isn't the one that others use; seconds of
+    ``patience``.
     """
 
-    link: str = "gloo"
+    link: str | None = None
     certificates: Path | None = None
     places: Path | None = None
     name: str | None = None
@@ -81,15 +84,79 @@ class Meeting(ABC):
 
 def meet(network: Network, stages: int) -> Meeting:
     """The meeting that a user's words, and the environment, ask for. Raises BadInput."""
-    if network.link not in LINKS:
-        raise BadInput(f"there is no link {network.link!r}: {nearest(network.link, LINKS)}")
-    if network.link == "tls":
+    link = network.link or fastest()
+    if link not in LINKS:
+        raise BadInput(f"there is no link {link!r}: {nearest(link, LINKS)}")
+    if link == "tls":
         return OverTls(network, stages)
     for flag in ("certificates", "places", "name", "listen"):
         if getattr(network, flag) is not None:
             told = "as" if flag == "name" else flag
-            raise BadInput(f"--{told} is of --link tls, and the link is gloo: add --link tls")
-    return OverGloo()
+            raise BadInput(f"--{told} is of --link tls, and the link is {link}: add --link tls")
+    return OverMemory() if link == "memory" else OverGloo()
+
+
+def fastest() -> str:
+    """The link for places of which nothing is said: memory, where a driver starts them itself."""
+    here = LOCAL in os.environ or "RANK" not in os.environ
+    return "memory" if here and sys.platform == "linux" else "gloo"
+
+
+class OverMemory(Meeting):
+    """In a folder of this machine, with a socket for each place in it."""
+
+    def __init__(self) -> None:
+        if sys.platform != "linux":
+            raise BadInput("--link memory is for Linux: take --link gloo")
+        local = os.environ.get(LOCAL)
+        if local is None and "RANK" in os.environ:
+            raise BadInput(
+                "torchrun starts places over gloo, and --link memory is for those that the driver "
+                "starts itself: leave out one of them"
+            )
+        self.place, self.invites = _rank(), local is None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._listeners: dict[int, socket.socket] = {}
+        self._driver: int | None = None  # the process that has started this one
+        if local is not None:
+            told = json.loads(local)
+            self._driver, self._there = told["driver"], told["folder"]
+            self._listeners[self.place] = socket.socket(fileno=told["listening"])
+
+    def expect(self, size: int) -> None:
+        """A new folder, and sockets in it that listen."""
+        self._folder = tempfile.TemporaryDirectory(prefix="onward-", dir=_short())
+        self._there = self._folder.name
+        for place in range(size):
+            self._listeners[place] = socket.socket(socket.AF_UNIX)
+            self._listeners[place].bind(where(self._there, place))
+            self._listeners[place].listen(size)
+
+    def invitation(self, place: int) -> tuple[dict[str, str], list[int]]:
+        """The folder, and its own socket, which already listens."""
+        own = self._listeners[place].fileno()
+        local = json.dumps({"folder": self._there, "listening": own, "driver": os.getpid()})
+        told = {"RANK": str(place), "WORLD_SIZE": str(len(self._listeners)), LOCAL: local}
+        return {**os.environ, **told}, [own]
+
+    def link(self, watch: Watch = lambda finished: None) -> Link:
+        """At once: places are waited for when something is to come from them."""
+        own = self._listeners.pop(self.place)
+        self._leave()  # of others': they have theirs, and when they are gone nobody is to answer
+        watching = watch if self._driver is None else partial(_with_driver, self._driver)
+        return Shared(self._there, self.place, own, watch=lambda: watching(()))
+
+    def close(self) -> None:
+        """Away with the folder."""
+        self._leave()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def _leave(self) -> None:
+        for listener in self._listeners.values():
+            listener.close()
+        self._listeners.clear()
 
 
 class OverGloo(Meeting):
@@ -225,7 +292,7 @@ class OverTls(Meeting):
             self.identity,
             own,
             patience=self.network.patience,
-            watch=watch if self._driver is None else self._with_driver,
+            watch=watch if self._driver is None else partial(_with_driver, self._driver),
             tell=_tell if self.by_hand else lambda line: None,
         )
 
@@ -234,10 +301,6 @@ class OverTls(Meeting):
         for listener in self._listeners.values():
             listener.close()
         self._listeners.clear()
-
-    def _with_driver(self, finished: Collection[int]) -> None:
-        if os.getppid() != self._driver:
-            raise LinkLost("the driver has ended")
 
     def _has(self, place: int) -> None:
         if place not in self.addresses:
@@ -289,6 +352,16 @@ def _address(text: Any, where: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
         raise BadInput(f"{where} wants an address HOST:PORT, and has {text!r}")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _with_driver(driver: int, finished: Collection[int]) -> None:
+    if os.getppid() != driver:
+        raise LinkLost("the driver has ended")
+
+
+def _short() -> str | None:
+    """A folder for temporary ones whose name leaves room for a socket's, of 107 bytes in all."""
+    return None if len(os.fsencode(tempfile.gettempdir())) < 80 else "/tmp"
 
 
 def _tell(line: str) -> None:

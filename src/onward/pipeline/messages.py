@@ -38,30 +38,44 @@ class Message:
     info: Any = None
 
 
+class Laid:
+    """A message as bytes that are not written yet: ``length`` of them."""
+
+    def __init__(self, message: Message):
+        self._tensors = {name: t.detach().cpu() for name, t in message.tensors.items()}
+        about = [
+            [name, str(t.dtype).removeprefix("torch."), list(t.shape)]
+            for name, t in self._tensors.items()
+        ]
+        told = {"kind": message.kind, "info": message.info, "tensors": about}
+        text = json.dumps(told).encode()
+        self._head = len(text).to_bytes(8, "little") + text
+        sizes = (t.numel() * t.element_size() for t in self._tensors.values())
+        self.length = _up(len(self._head)) + sum(map(_up, sizes))
+
+    def write(self, out: Tensor) -> None:
+        """Into ``out``, uint8 [length]; each tensor is copied once."""
+        out.numpy()[: len(self._head)] = bytearray(self._head)
+        at = _up(len(self._head))
+        for tensor in self._tensors.values():
+            size = tensor.numel() * tensor.element_size()
+            if size:
+                out[at : at + size].view(tensor.dtype).view(tensor.shape).copy_(tensor)
+            at += _up(size)
+
+
 def encode(message: Message) -> Tensor:
     """A message as bytes, uint8 [length]."""
-    tensors = {name: t.detach().cpu().contiguous() for name, t in message.tensors.items()}
-    about = [
-        [name, str(t.dtype).removeprefix("torch."), list(t.shape)] for name, t in tensors.items()
-    ]
-    text = json.dumps({"kind": message.kind, "info": message.info, "tensors": about}).encode()
-    head = _up(8 + len(text))
-    sizes = [_up(t.numel() * t.element_size()) for t in tensors.values()]
-    found = torch.empty(head + sum(sizes), dtype=torch.uint8)
-    found[:8] = torch.tensor(list(len(text).to_bytes(8, "little")), dtype=torch.uint8)
-    found[8 : 8 + len(text)] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
-    at = head
-    for tensor, size in zip(tensors.values(), sizes, strict=True):
-        flat = tensor.reshape(-1).view(torch.uint8)
-        found[at : at + len(flat)] = flat
-        at += size
+    laid = Laid(message)
+    found = torch.empty(laid.length, dtype=torch.uint8)
+    laid.write(found)
     return found
 
 
 def decode(raw: Tensor) -> Message:
     """A message from bytes [length]; its tensors are views of them. Raises BadInput for others."""
     try:
-        length = int.from_bytes(bytes(raw[:8].tolist()), "little")
+        length = int.from_bytes(raw[:8].numpy().tobytes(), "little")
         if not 0 < length <= len(raw) - 8:
             raise ValueError(f"its head should have {length} bytes")
         text = json.loads(raw[8 : 8 + length].numpy().tobytes())
