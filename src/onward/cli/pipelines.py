@@ -28,8 +28,8 @@ interrupted run in one process. On several hosts the same command is started on 
 one process for each stage, one for the readout and, as rank 0, one for the driver, which alone
 needs the data: docs/pipeline.md. That is for a network that is trusted. For any other:
 
-  --link tls         encrypted, and each place known by a certificate (memory between processes
-                     that the command starts itself, gloo under torchrun)
+  --link tls         encrypted, and each place known by a certificate (memory: shared, where the
+                     command starts the processes itself, on Linux; gloo elsewhere)
   --certificates DIR ca.crt, NAME.crt and NAME.key of this place (all places, where the driver
                      starts them); `onward pipeline certificates --help` makes them
   --places FILE      YAML, the same everywhere: a line NAME: HOST:PORT for driver, stage-1, ...,

@@ -1,9 +1,10 @@
 """Where the places of a run find each other, and over what they speak then.
 
-:class:`Meeting` is all that the driver and its places know. Through shared memory they meet in
-a folder of this machine; over gloo in a store, a file of it or torchrun's. Over TLS each has an
-address, from a file that is the same everywhere, or on this machine's loopback from the driver. A
-driver starts the other places itself unless somebody has started them.
+:class:`Meeting` is all that the driver and its places know. Through shared memory they need
+not meet: the driver makes their connections before it starts them. Over gloo they meet in a store,
+a file of this machine or torchrun's. Over TLS each has an address, from a file that is the same
+everywhere, or on this machine's loopback from the driver. A driver starts the other places itself
+unless somebody has started them.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from torch.distributed import FileStore, PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
@@ -26,7 +27,7 @@ from ..errors import BadInput, nearest
 from . import certificates
 from .links import MEETING, Gloo, Link, LinkLost
 from .outgoing import DRIVER
-from .shared import Shared, where
+from .shared import Shared
 from .tls import PATIENCE, Tls
 
 LOCAL = "ONWARD_LOCAL_PLACE"
@@ -98,12 +99,18 @@ def meet(network: Network, stages: int) -> Meeting:
 
 def fastest() -> str:
     """The link for places of which nothing is said: memory, where a driver starts them itself."""
-    here = LOCAL in os.environ or "RANK" not in os.environ
-    return "memory" if here and sys.platform == "linux" else "gloo"
+    local = os.environ.get(LOCAL)
+    if local is not None:
+        return "memory" if local.startswith(_PAIRS) else "gloo"
+    return "memory" if sys.platform == "linux" and "RANK" not in os.environ else "gloo"
+
+
+_PAIRS = "pairs "
+"""What the invitation to shared memory begins with."""
 
 
 class OverMemory(Meeting):
-    """In a folder of this machine, with a socket for each place in it."""
+    """By pairs of sockets that the driver makes, an end of each for the place that it starts."""
 
     def __init__(self) -> None:
         if sys.platform != "linux":
@@ -115,48 +122,55 @@ class OverMemory(Meeting):
                 "starts itself: leave out one of them"
             )
         self.place, self.invites = _rank(), local is None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._listeners: dict[int, socket.socket] = {}
-        self._driver: int | None = None  # the process that has started this one
+        self._size = 0
+        self._ends: dict[int, Ends] = {}  # by place
         if local is not None:
-            told = json.loads(local)
-            self._driver, self._there = told["driver"], told["folder"]
-            self._listeners[self.place] = socket.socket(fileno=told["listening"])
+            going, coming = json.loads(local.removeprefix(_PAIRS))
+            self._ends[self.place] = Ends(
+                {int(place): end for place, end in going.items()},
+                {int(place): end for place, end in coming.items()},
+            )
 
     def expect(self, size: int) -> None:
-        """A new folder, and sockets in it that listen."""
-        self._folder = tempfile.TemporaryDirectory(prefix="onward-", dir=_short())
-        self._there = self._folder.name
-        for place in range(size):
-            self._listeners[place] = socket.socket(socket.AF_UNIX)
-            self._listeners[place].bind(where(self._there, place))
-            self._listeners[place].listen(size)
+        """A pair for each two of them that may speak: the driver and all, neighbours, the last."""
+        self._size = size
+        self._ends = {place: Ends({}, {}) for place in range(size)}
+        for source in range(size):
+            for to in {*(range(1, size) if source == 0 else (0, source + 1, size - 1))} - {source}:
+                if to < size:
+                    one, other = socket.socketpair()
+                    self._ends[source].going[to] = one.detach()
+                    self._ends[to].coming[source] = other.detach()
 
     def invitation(self, place: int) -> tuple[dict[str, str], list[int]]:
-        """The folder, and its own socket, which already listens."""
-        own = self._listeners[place].fileno()
-        local = json.dumps({"folder": self._there, "listening": own, "driver": os.getpid()})
-        told = {"RANK": str(place), "WORLD_SIZE": str(len(self._listeners)), LOCAL: local}
-        return {**os.environ, **told}, [own]
+        """Its ends."""
+        own = self._ends[place]
+        local = _PAIRS + json.dumps([own.going, own.coming])
+        told = {"RANK": str(place), "WORLD_SIZE": str(self._size), LOCAL: local}
+        return {**os.environ, **told}, [*own.going.values(), *own.coming.values()]
 
     def link(self, watch: Watch = lambda finished: None) -> Link:
-        """At once: places are waited for when something is to come from them."""
-        own = self._listeners.pop(self.place)
-        self._leave()  # of others': they have theirs, and when they are gone nobody is to answer
-        watching = watch if self._driver is None else partial(_with_driver, self._driver)
-        return Shared(self._there, self.place, own, watch=lambda: watching(()))
+        """At once: whoever ends, or never begins, ends its sockets."""
+        own = self._ends.pop(self.place)
+        self.close()  # the ends of others are theirs alone from now on
+        return Shared(
+            {place: socket.socket(fileno=end) for place, end in own.going.items()},
+            {place: socket.socket(fileno=end) for place, end in own.coming.items()},
+        )
 
     def close(self) -> None:
-        """Away with the folder."""
-        self._leave()
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        """Ends that nobody has taken."""
+        for ends in self._ends.values():
+            for end in (*ends.going.values(), *ends.coming.values()):
+                os.close(end)
+        self._ends.clear()
 
-    def _leave(self) -> None:
-        for listener in self._listeners.values():
-            listener.close()
-        self._listeners.clear()
+
+class Ends(NamedTuple):
+    """Descriptors of one place's sockets, by the place at the other end."""
+
+    going: dict[int, int]
+    coming: dict[int, int]
 
 
 class OverGloo(Meeting):
@@ -357,11 +371,6 @@ def _address(text: Any, where: str) -> tuple[str, int]:
 def _with_driver(driver: int, finished: Collection[int]) -> None:
     if os.getppid() != driver:
         raise LinkLost("the driver has ended")
-
-
-def _short() -> str | None:
-    """A folder for temporary ones whose name leaves room for a socket's, of 107 bytes in all."""
-    return None if len(os.fsencode(tempfile.gettempdir())) < 80 else "/tmp"
 
 
 def _tell(line: str) -> None:

@@ -61,6 +61,7 @@ class Laid:
         for tensor, place in zip(self._tensors, self._places, strict=True):
             if tensor.numel():
                 raw[place] = tensor.contiguous().view(-1).view(torch.uint8).numpy()
+                raw[place.stop : _up(place.stop)] = 0  # nobody else's bytes leave with it
 
 
 @lru_cache(maxsize=256)
@@ -78,7 +79,8 @@ def _planned(
         size = prod(shape) * _DTYPES[dtype].itemsize
         places.append(slice(at, at + size))
         at += _up(size)
-    return len(text).to_bytes(8, "little") + text, places, at
+    head = len(text).to_bytes(8, "little") + text
+    return head.ljust(_up(len(head)), b"\0"), places, at
 
 
 def encode(message: Message) -> Tensor:
