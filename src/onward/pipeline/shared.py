@@ -37,7 +37,7 @@ SHORT = 4096
 """Bytes of a message, at most, that are not worth a slot."""
 
 REPEATED = ("batch", "answers")
-"""Kinds of message that pass with every batch, and are waited for by the one after it."""
+"""Kinds of message that pass with every batch; labels do, too, and are short."""
 
 
 class Shared(Link):
