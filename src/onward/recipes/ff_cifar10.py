@@ -8,8 +8,8 @@ reads the pass from below. ``--goodness negative_sum_of_squares`` is the paper's
 cells are quiet on what is real. bp-cifar10 is backprop on the same fields from below.
 
 Of learning rate, epochs, decay and threshold nothing is known: they are ff-recurrent-mnist's, and
-of ff-cifar10 no run of full length was made. The paper's errors are of CIFAR-10 itself: on re-coded pictures they
-are not comparable.
+of ff-cifar10 no run of full length was made. The paper's errors are of CIFAR-10 itself: on
+re-coded pictures they are not comparable.
 """
 
 from .hybrid import HybridSettings
