@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -15,6 +16,8 @@ from onward.pipeline.messages import Message
 from onward.pipeline.shared import Shared
 
 Pair = tuple[Shared, Shared]
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory without a name is Linux's")
 
 
 @pytest.fixture

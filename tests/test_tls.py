@@ -24,7 +24,7 @@ from command import environment, onward, same
 from places import NAMES, Places, Proxy, free
 
 from onward import BadInput, checkpoint, record
-from onward.pipeline import LinkLost, certificates, frames
+from onward.pipeline import LinkLost, certificates, frames, meeting
 from onward.pipeline.messages import Message, encode
 from onward.pipeline.tls import Ended, Tls
 from onward.pipeline.worker import Worker, about
@@ -587,7 +587,10 @@ def test_a_port_in_use_is_told_in_a_line(papers: Path, tmp_path: Path) -> None:
         (("--link", "nccl"), "there is no link 'nccl': choose from gloo, memory, tls"),
         (("--link", "tsl"), "there is no link 'tsl': did you mean 'tls'?"),
         (("--link", "tls"), "wants the folder with this place's certificate: --certificates DIR"),
-        (("--certificates", "x"), "--certificates is of --link tls, and the link is"),
+        (
+            ("--certificates", "x"),
+            f"--certificates is of --link tls, and the link is {meeting.fastest()}:",
+        ),
         (("--as", "driver"), "--as is of --link tls"),
         (("--link", "tls", "--certificates", "x", "--as", "driver"), "--places and --as go"),
         (("--link", "tls", "--certificates", "x", "--places", "y"), "--places and --as go"),

@@ -136,11 +136,11 @@ class OverMemory(Meeting):
         self._size = size
         self._ends = {place: Ends({}, {}) for place in range(size)}
         for source in range(size):
-            for to in {*(range(1, size) if source == 0 else (0, source + 1, size - 1))} - {source}:
-                if to < size:
-                    one, other = socket.socketpair()
-                    self._ends[source].going[to] = one.detach()
-                    self._ends[to].coming[source] = other.detach()
+            spoken_to = set(range(1, size)) if source == 0 else {0, source + 1, size - 1}
+            for to in sorted(spoken_to - {source, size}):
+                one, other = socket.socketpair()
+                self._ends[source].going[to] = one.detach()
+                self._ends[to].coming[source] = other.detach()
 
     def invitation(self, place: int) -> tuple[dict[str, str], list[int]]:
         """Its ends."""

@@ -63,6 +63,12 @@ class Laid:
                 raw[place] = tensor.contiguous().view(-1).view(torch.uint8).numpy()
                 raw[place.stop : _up(place.stop)] = 0  # nobody else's bytes leave with it
 
+    def written(self) -> Tensor:
+        """In memory of its own, uint8 [length]."""
+        found = torch.empty(self.length, dtype=torch.uint8)
+        self.write(found)
+        return found
+
 
 @lru_cache(maxsize=256)
 def _planned(
@@ -85,10 +91,7 @@ def _planned(
 
 def encode(message: Message) -> Tensor:
     """A message as bytes, uint8 [length]."""
-    laid = Laid(message)
-    found = torch.empty(laid.length, dtype=torch.uint8)
-    laid.write(found)
-    return found
+    return Laid(message).written()
 
 
 def decode(raw: Tensor) -> Message:

@@ -146,8 +146,7 @@ class Going:
 
     def write(self, laid: Laid) -> float:
         """A message over the connection itself; seconds of waiting until it has taken it."""
-        raw = torch.empty(laid.length, dtype=torch.uint8)
-        laid.write(raw)
+        raw = laid.written()
         began = time.perf_counter()
         head = HEAD.pack(HERE, 0, laid.length)
         if laid.length <= SHORT:
