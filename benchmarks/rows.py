@@ -14,12 +14,17 @@ from onward.schedules import Stage
 from onward.seeds import generator
 
 
-def images(path: str | None, samples: int = 5000, classes: int = 10) -> Dataset:
-    """MNIST from a folder, or random images of its shape without one."""
+def images(
+    path: str | None,
+    samples: int = 5000,
+    classes: int = 10,
+    shape: tuple[int, int, int] = (1, 28, 28),
+) -> Dataset:
+    """MNIST from a folder, or random images of a shape, its own by default, without one."""
     if path is not None:
         return onward.load("mnist", path)
     rng = generator(0, "cells")
-    x = torch.rand(samples, 1, 28, 28, generator=rng)
+    x = torch.rand(samples, *shape, generator=rng)
     split = onward.Split(x, torch.arange(samples) % classes)
     names = tuple(str(label) for label in range(classes))
     return onward.Dataset("random", split, split, split, classes, names, "made")

@@ -1,15 +1,18 @@
 """Recurrent Forward-Forward: what is shared over iterations and labels, against the naive form.
 
     python benchmarks/sweep.py [--width 2000] [--cells 2] [--threads 2]
+    python benchmarks/sweep.py --recipe ff-cifar10 --precision bf16
 
 Every label tried: one pass from below for all of them, the sample's and the labels' products once,
 and no iteration after the last that counts; the naive form runs every cell on a row for each label
 at every iteration. A training step: in closed form, the image multiplied once for both streams,
-against autograd on all rows. The arithmetic of each pair is printed beside its time.
+against autograd on all rows. The arithmetic of each pair is printed beside its time. ff-cifar10 has
+local fields, on random pictures of its shape.
 """
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from interleaved import compare, interleaved, told
@@ -47,29 +50,37 @@ def naive(plan: Plan, x: Tensor) -> Callable[[], object]:
 def main() -> None:
     """Print the medians and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--width", type=int, default=2000)
+    parser.add_argument(
+        "--recipe", choices=("ff-recurrent-mnist", "ff-cifar10"), default="ff-recurrent-mnist"
+    )
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--width", type=int, help="of the recipe by default")
     parser.add_argument("--cells", type=int, default=2)
     parser.add_argument("--samples", type=int, default=200)
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     given = parser.parse_args()
-    Machine("cpu", threads=given.threads).resolve()
-    data, sizes = images(None), {"width": given.width, "cells": given.cells}
-    plan = recipes.find("ff-recurrent-mnist").build(RecurrentSettings(**sizes), data, 0)
+    machine = Machine("cpu", given.precision, threads=given.threads)
+    device, recipe = machine.resolve(), recipes.find(given.recipe)
+    data = images(None, shape=(3, 32, 32) if given.recipe == "ff-cifar10" else (1, 28, 28))
+    assert isinstance(recipe.defaults, RecurrentSettings)
+    sizes = {"width": given.width or recipe.defaults.width, "cells": given.cells}
+    plan = recipe.build(replace(recipe.defaults, **sizes), data, 0)
     x = data.test.x[: given.samples]
     trying = {
         "every label, shared": lambda: readouts.every_label(plan.row.cells, plan.row.algorithm, x),
         "every label, naive": naive(plan, x),
     }
     steps = {
-        name: block(stage("ff-recurrent-mnist", data, fast=fast, **sizes), data, 100, given.steps)
+        name: block(stage(given.recipe, data, fast=fast, **sizes), data, 100, given.steps)
         for name, fast in (("a step, closed form", True), ("a step, autograd", False))
     }
     for sides, unit, share in ((trying, "a sample", len(x)), (steps, "a step", given.steps)):
         one, other = sides
-        (_, few), (_, many) = counted(sides[one]), counted(sides[other])
-        seconds = interleaved(sides, given.rounds)
+        with machine.arithmetic(device):
+            (_, few), (_, many) = counted(sides[one]), counted(sides[other])
+            seconds = interleaved(sides, given.rounds)
         told(seconds, unit, float(share))
         compare(seconds, one, other)
         print(f"arithmetic: {few / many:.2f}")

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from onward import (
     build_row,
     generator,
     goodness,
+    objectives,
     progress,
     schedules,
     sgd,
@@ -44,7 +46,7 @@ from onward.fast_sweep import Settling
 from onward.local import Algorithm
 from onward.negatives import hard_label, wrong_label
 from onward.optimizers import Maker
-from onward.plan import Machine
+from onward.plan import Machine, Precision
 from onward.readouts import every_label, neutral_answers
 from onward.recipes import find, running
 from onward.row import Row
@@ -53,6 +55,7 @@ from onward.schedules import recurrent
 
 CLASSES, INPUTS, SAMPLES, BATCH = 3, 12, 24, 6
 RATE, MOMENTUM, DECAY, PEERS = 0.01, 0.9, 0.1, 0.03
+PICTURE = (1, 6, 5)
 
 
 def made() -> tuple[Tensor, Tensor]:
@@ -94,9 +97,9 @@ def batches() -> Iterator[Tensor]:
         yield from order.view(-1, BATCH)
 
 
-def trained(row: Row) -> Row:
-    x, y = made()
-    x = x.to(next(row.cells[0].parameters()).dtype)
+def trained(row: Row, x: Tensor | None = None) -> Row:
+    first, y = made()
+    x = (first if x is None else x).to(next(row.cells[0].parameters()).dtype)
     (stage,) = recurrent(row, x, y, generator(0, "negatives"))
     for index in batches():
         stage.step(index)
@@ -330,13 +333,13 @@ def close(came: Tensor, wanted: Tensor, tolerance: float) -> None:
     torch.testing.assert_close(came, wanted, rtol=0, atol=tolerance * largest)
 
 
-def assert_equal_training(row: Row, tolerance: float = 1e-9) -> None:
+def assert_equal_training(row: Row, tolerance: float = 1e-9, x: Tensor | None = None) -> None:
     slow = copy.deepcopy(row)
     slow.fast = False
-    x = made()[0].to(next(row.cells[0].parameters()).dtype)
-    assert Settling(row).apply(x)
-    assert not Settling(slow).apply(x)
-    for one, other in zip(trained(row).everyone, trained(slow).everyone, strict=True):
+    like = made()[0].to(next(row.cells[0].parameters()).dtype)
+    assert Settling(row).apply(like)
+    assert not Settling(slow).apply(like)
+    for one, other in zip(trained(row, x).everyone, trained(slow, x).everyone, strict=True):
         for name, value in one.cell.state_dict().items():
             close(value, other.cell.state_dict()[name], tolerance)
         (optimizer,), (twin_of,) = one.optimizers.values(), other.optimizers.values()
@@ -395,8 +398,83 @@ def test_where_closed_forms_do_not_apply() -> None:
     assert isinstance(mapped.cells[0], Recurrent)
     mapped.cells[0].up = nn.Sequential(mapped.cells[0].up)
     assert not Settling(mapped).apply(x)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert not Settling(row_of()).apply(x)
+    shared = row_of()
+    assert isinstance(shared.cells[0], Recurrent)
+    shared.cells[0].down.register_forward_hook(lambda part, ins, z: None)
+    assert not Settling(shared).apply(x)
+
+
+def row_of_fields(tile: int | None, cells: int = 2, **settings: Any) -> Row:
+    """Cells of two units a place on pictures of 6 x 5, fields cut off at the border."""
+    rng, maps = generator(0, "cells"), (2, 6, 5)
+    own = {k: settings.pop(k) for k in ("joint", "peers") if k in settings}
+
+    def fields(shape: tuple[int, int, int]) -> nn.Module:
+        return LocalFields(shape, 2, 3, truncated=True, tile=tile, bias=False, rng=rng)
+
+    row_cells: list[nn.Module] = []
+    for number in range(cells):
+        below, last = maps if number else PICTURE, number == cells - 1
+        above, down = (CLASSES, None) if last else (maps, fields(maps))
+        row_cells.append(Recurrent(below, maps, above, up=fields(below), down=down, rng=rng, **own))
+    maker = sgd(RATE, MOMENTUM, DECAY)
+    algorithm = RecurrentForwardForward(CLASSES, **settings)
+    row = build_row(row_cells, algorithm, maker, classes=CLASSES, readout=maker)
+    for station in row.everyone:
+        station.cell.double()
+    return row
+
+
+def pictures() -> Tensor:
+    rng = torch.Generator().manual_seed(0)
+    return torch.rand(SAMPLES, *PICTURE, generator=rng, dtype=torch.float64)
+
+
+FIELDS: dict[str, Any] = {
+    "one tile": {"tile": None},
+    "tiles that end past the border": {"tile": 4, "peers": PEERS},
+    "places by themselves": {"tile": 1, "joint": True},
+    "three cells": {"tile": 2, "cells": 3, "peers": PEERS, "loss": objectives.swish},
+}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_closed_forms_of_local_fields(name: str) -> None:
+    """Weights, running means and velocities after eight batches are autograd's."""
+    row = row_of_fields(**{"negatives": wrong_label, **FIELDS[name]})
+    assert_equal_training(row, x=pictures())
+
+
+@pytest.mark.parametrize("fields", [False, True])
+def test_closed_forms_in_bf16(fields: bool) -> None:
+    """Rounded, and no further from exact training than autograd's, step by step of two batches.
+
+    What both streams share is rounded as their sum, so the two are not the same; and all three go
+    apart with every batch.
+    """
+    own: dict[str, Any] = {"peers": PEERS, "negatives": wrong_label}
+    row = row_of_fields(4, **own) if fields else row_of((20, 15), **own)
+    for station in row.everyone:
+        station.cell.float()
+    x = (pictures() if fields else made()[0]).float()
+
+    def moves(precision: Precision, fast: bool) -> Tensor:
+        """How all weights moved, one after the other."""
+        learner = copy.deepcopy(row)
+        learner.fast = fast
+        before = torch.cat([p.flatten() for cell in row.cells for p in cell.parameters()])
+        with Machine("cpu", precision=precision).arithmetic(torch.device("cpu")):
+            assert Settling(learner).apply(x) == fast
+            (stage,) = recurrent(learner, x, made()[1], generator(0, "negatives"))
+            for index in islice(batches(), 2):
+                stage.step(index)
+        after = torch.cat([p.flatten() for cell in learner.cells for p in cell.parameters()])
+        return (after - before).detach()
+
+    exact, closed, tape = moves("fp32", False), moves("bf16", True), moves("bf16", False)
+    off, usual = (float((one - exact).norm() / exact.norm()) for one in (closed, tape))
+    assert 0 < off < 0.03
+    assert off < 2 * usual
 
 
 # What is read off.
@@ -689,7 +767,7 @@ def test_a_run_in_bf16_learns() -> None:
         cells,
         RecurrentForwardForward(10),
         data,
-        epochs=2,
+        epochs=6,
         batch=40,
         optimizer=sgd(1e-3),
         schedule=recurrent,
@@ -699,7 +777,7 @@ def test_a_run_in_bf16_learns() -> None:
         threads=1,
     )
     assert all(p.dtype == torch.float32 for cell in cells for p in cell.parameters())
-    assert run.test_error["linear"] < 0.8, "of ten classes"
+    assert run.test_error["linear"] < 0.7, "of ten classes"
 
 
 def test_measures_of_streams() -> None:

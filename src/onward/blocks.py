@@ -25,10 +25,11 @@ from torch import Generator, Tensor
 from . import fast
 from .algorithms import ForwardForward
 from .algorithms.contrast import Contrast
-from .closed import ClosedCell, Rows, Scratch, narrow
+from .closed import ClosedCell, Rows, Scratch
 from .errors import BadInput
 from .first_product import Batch, Coded, bare
 from .local import Algorithm, Station, Streams, walk, wall
+from .precision import narrow
 from .row import Row
 from .stages import Losses, heard, learn_readout, one_view, serve, summed
 

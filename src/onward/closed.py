@@ -43,6 +43,7 @@ from .goodness import power
 from .local import Algorithm, Station
 from .objectives import SLOPES
 from .optimizers import DecoupledSGD
+from .precision import narrow
 
 
 class Scratch:
@@ -66,12 +67,6 @@ def inverse_length(norm: Tensor, normalise: Normalise, width: int) -> Tensor:
         return torch.ones_like(norm)
     length = norm * width**-0.5 if normalise is rms else norm
     return (length + TINY).reciprocal()
-
-
-def narrow(x: Tensor) -> Tensor:
-    """A factor as products take it: in bf16 where the context says so, else as it is."""
-    device = x.device.type
-    return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
 
 
 def multiply(a: Tensor, b: Tensor, out: Tensor) -> None:

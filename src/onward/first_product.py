@@ -21,9 +21,10 @@ from torch import Tensor
 
 from .algorithms import ForwardForward
 from .cells import Dense
-from .closed import Rows, Scratch, accumulate, inverse_length, multiply, narrow
+from .closed import Rows, Scratch, accumulate, inverse_length, multiply
 from .labels import appended, label_code
 from .local import Station
+from .precision import narrow
 
 
 def bare(x: Tensor, index: Tensor, algorithm: ForwardForward, scratch: Scratch) -> Tensor:

@@ -29,6 +29,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ..errors import BadInput
+from ..precision import narrow
 from .lengths import Normalise, rms
 from .peers import PeerNorm
 
@@ -115,31 +116,49 @@ class Fields(nn.Module):
         reach = [(count - 1) * step + self.window for count in self.tiles]
         m, (_, height, width) = self.margin, self.shape
         below, right = reach[0] - height - m, reach[1] - width - m
+        # Channels last first: a window is then copied row by row, not number by number.
+        x = x.permute(0, 2, 3, 1).contiguous()
         if m or below or right:
-            x = nn.functional.pad(x, (m, right, m, below))
-        cut = x.unfold(2, self.window, step).unfold(3, self.window, step)  # [B, C, Ty, Tx, w, w]
-        return cut.permute(2, 3, 0, 4, 5, 1).reshape(self.tiles[0] * self.tiles[1], x.shape[0], -1)
+            x = nn.functional.pad(x, (0, 0, m, right, m, below))
+        cut = x.unfold(1, self.window, step).unfold(2, self.window, step)  # [B, Ty, Tx, C, w, w]
+        return cut.permute(1, 2, 0, 4, 5, 3).reshape(self.tiles[0] * self.tiles[1], x.shape[0], -1)
 
     def matrices(self) -> Tensor:
-        """The weights as the product takes them.  -> [T, w w C, t t M]."""
+        """The weights as the product takes them, in its precision.  -> [T, w w C, t t M]."""
         tiles, inputs = self.tiles[0] * self.tiles[1], self.window**2 * self.shape[0]
+        weight = narrow(self.weight)
         if self.laid_out:
-            return self.weight.view(tiles, inputs, self.units)
-        whole = self.weight.new_zeros(tiles * inputs * self.tile**2, self.units)
-        filled = whole.index_copy(0, self.places, self.weight.view(-1, self.units))
+            return weight.view(tiles, inputs, self.units)
+        whole = weight.new_zeros(tiles * inputs * self.tile**2, self.units)
+        filled = whole.index_copy(0, self.places, weight.view(-1, self.units))
         return filled.view(tiles, inputs, -1)
+
+    def pairs_of(self, matrices: Tensor) -> Tensor:
+        """What of matrices [T, w w C, t t M] belongs to pairs, in the order of W.  -> [P, C, M]."""
+        rows = matrices.view(-1, self.units)
+        return (rows if self.laid_out else rows.index_select(0, self.places)).view_as(self.weight)
+
+    def joined(self, z: Tensor) -> Tensor:
+        """Tiles put together, less what is past the border.  [T, B, t t M] -> [B, M, H', W']."""
+        z = z.view(*self.tiles, z.shape[1], self.tile, self.tile, self.units)
+        whole = z.permute(2, 0, 3, 1, 4, 5).reshape(
+            z.shape[2], self.tiles[0] * self.tile, self.tiles[1] * self.tile, self.units
+        )
+        return whole[:, : self.grid[0], : self.grid[1]].permute(0, 3, 1, 2)
+
+    def parted(self, z: Tensor) -> Tensor:
+        """:meth:`joined` the other way, 0 past the border.  [B, M, H', W'] -> [T, B, t t M]."""
+        (below, right) = (n * self.tile - g for n, g in zip(self.tiles, self.grid, strict=True))
+        z = nn.functional.pad(z.permute(0, 2, 3, 1), (0, 0, 0, right, 0, below))
+        z = z.view(z.shape[0], self.tiles[0], self.tile, self.tiles[1], self.tile, self.units)
+        return z.permute(1, 3, 0, 2, 4, 5).reshape(self.tiles[0] * self.tiles[1], len(z), -1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Drives.  x [B, C, H, W] -> [B, M, H', W']."""
-        z = torch.bmm(self.windows(x), self.matrices())  # [T, B, t t M]
-        z = z.view(*self.tiles, x.shape[0], self.tile, self.tile, self.units)
-        whole = z.permute(2, 0, 3, 1, 4, 5).reshape(
-            x.shape[0], self.tiles[0] * self.tile, self.tiles[1] * self.tile, self.units
-        )
-        inside = whole[:, : self.grid[0], : self.grid[1]].contiguous()
+        z = self.joined(torch.bmm(self.windows(x), self.matrices()))
         if self.bias is not None:
-            inside = inside + self.bias.view(*self.grid, -1)
-        return inside.permute(0, 3, 1, 2)
+            z = z + self.bias.view(*self.grid, -1).permute(2, 0, 1)
+        return z
 
 
 class LocalFields(nn.Module):
