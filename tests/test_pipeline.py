@@ -7,16 +7,20 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from command import environment, onward, program, same
 
-from onward import BadInput, checkpoint, record
+from onward import BadInput, checkpoint, pipeline, recipes, record
 from onward.pipeline import forecast, shares
 from onward.pipeline.messages import Message, decode, encode
+from onward.plan import Machine
+from onward.row import Row
 
 TINY = ("--dataset", "synthetic", "--batch", "40", "--threads", "1", "--seed", "3")
 FF = ("ff-digits", *TINY, "--negatives", "wrong", "--width", "16", "--cells", "4", "--epochs", "4")
@@ -327,6 +331,32 @@ def test_a_plan_trains_nothing_and_says_what_it_would_take(tmp_path: Path) -> No
     assert reading.startswith("readout  ")
     assert "in one process" in whole
     assert not (tmp_path / "run").exists()
+
+
+def test_a_plan_measures_as_many_rows_at_once_as_will_learn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Cores that all work are slower: the first, quiet costs are a row's, the rest two rows'."""
+    met, lock = threading.Barrier(2, timeout=60), threading.Lock()
+    calls: list[Row] = []
+
+    def measured(row: Row, *_: object) -> tuple[list[shares.Cost], None, int]:
+        with lock:
+            calls.append(row)
+            quiet = len(calls) == 1
+        if not quiet:
+            met.wait()  # raises where they come one after the other
+        return [shares.Cost(1.0 if quiet else 1.5)] * len(row.stations), None, 8
+
+    monkeypatch.setattr(shares, "measured", measured)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    recipe = recipes.find("ff-digits")
+    own = replace(recipe.defaults, cells=2)
+    found = pipeline.plan(recipe, own, stages=2, seed=0, machine=Machine("cpu", threads=1))
+    assert len({id(row) for row in calls}) == 3, "a row for each"
+    assert found.slowed == 1.5
+    assert found.shared == pytest.approx(1.5 * found.seconds)
+    assert "1.50 times as slow" in forecast.told(found)[-1]
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -9,10 +9,15 @@ mathematics is in ``blocks.py``, which knows of none of these.
 import math
 import os
 import signal
+import statistics
 import sys
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from .. import data
 from ..data import Dataset
@@ -178,7 +183,8 @@ def plan(
 ) -> forecast.Forecast:
     """What an epoch of a recipe would take in a pipeline, over links like ``wire``.
 
-    Costs of cells are measured here, on this machine, as :func:`start` does it.
+    Costs of cells are measured here, on this machine, as :func:`start` does it; and how much slower
+    all becomes where as many places as it has room for work at once.
     """
     machine.resolve()
     dataset = recipe.data(settings, data.load(settings.dataset, data_path))
@@ -190,13 +196,44 @@ def plan(
         sizes = _given(len(costs), stages, split)
     batches = math.ceil(len(dataset.train) / batch)
     cores = os.cpu_count() or 1
-    return forecast.forecast(costs, reading, entering, sizes, batches, wire, cores, QUEUE)
+    at_once = min(stages, cores // torch.get_num_threads())
+    slowed = 1.0
+    if machine.resolve().type == "cpu" and at_once > 1:
+        loaded = _at_once(at_once, recipe, settings, dataset, seed, machine)
+        slowed = max(1.0, loaded / sum(cost.seconds for cost in costs))
+    return forecast.forecast(costs, reading, entering, sizes, batches, wire, cores, QUEUE, slowed)
+
+
+def _at_once(
+    count: int, recipe: Recipe, settings: Any, dataset: Dataset, seed: int, machine: Machine
+) -> float:
+    """Seconds of a batch in all cells of a row while ``count`` rows learn, the mean over rows.
+
+    In threads: what they take from each other is memory and caches, as processes do, for kernels
+    hold no lock of Python's.
+    """
+    begin = threading.Barrier(count, timeout=60)
+
+    def whole(_: int) -> float:
+        costs, *_rest = _measured(recipe, settings, dataset, seed, machine, begin.wait)
+        return sum(cost.seconds for cost in costs)
+
+    with ThreadPoolExecutor(count) as rows:
+        return statistics.fmean(rows.map(whole, range(count)))
 
 
 def _measured(
-    recipe: Recipe, settings: Any, dataset: Dataset, seed: int, machine: Machine
+    recipe: Recipe,
+    settings: Any,
+    dataset: Dataset,
+    seed: int,
+    machine: Machine,
+    begin: Callable[[], object] = lambda: None,
 ) -> tuple[list[shares.Cost], shares.Cost | None, int, int]:
-    """Costs of cells and readout, bytes of a batch, and its samples, on a row made for that."""
+    """Costs of cells and readout, bytes of a batch, and its samples, on a row made for that.
+
+    ``begin`` is called once it is made.
+    """
     spare = recipe.build(settings, dataset, seed)
     device = machine.resolve()
     for station in spare.row.everyone:
@@ -204,6 +241,7 @@ def _measured(
     spare.row.fast = machine.fast == "auto"
     batch = spare.training.batch
     x, y = dataset.train.x[:batch].to(device), dataset.train.y[:batch].to(device)
+    begin()
     with machine.arithmetic(device):
         return (*shares.measured(spare.row, x, y, batch), batch)
 

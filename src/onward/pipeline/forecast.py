@@ -9,8 +9,9 @@ makes leaves when there is room behind the link, and the link carries one messag
     come[i+1,b] = max(free[i, b], come[i + 1, b - 1]) + latency + bytes[i] / bandwidth
 
 (without the latency in the wait for the message before: it is on its way, not in the way). Places
-are taken to have a processor each; ``shared`` says what that is not. The driver's own work and the
-readout's answers, which come from several blocks, are left out: both are small beside a cell.
+are taken to have a processor each; ``shared`` says what that is not, on one machine whose cores are
+fewer than its places, or slower when all are at work. The driver's own work and the readout's
+answers, which come from several blocks, are left out: both are small beside a cell.
 """
 
 from collections.abc import Sequence
@@ -51,11 +52,12 @@ class Forecast:
     seconds: float
     alone: float
     cores: int
+    slowed: float = 1.0  # seconds of a batch where the cores are all at work, over those of one
 
     @property
     def shared(self) -> float:
         """Seconds where all places are on one machine of ``cores``: no less than its work."""
-        return max(self.seconds, self.alone / self.cores)
+        return self.slowed * max(self.seconds, self.alone / self.cores)
 
 
 def forecast(
@@ -67,6 +69,7 @@ def forecast(
     wire: Wire,
     cores: int,
     queue: int,
+    slowed: float = 1.0,
 ) -> Forecast:
     """What an epoch of ``batches`` takes where blocks have so many cells (``sizes``)."""
     stages = []
@@ -91,7 +94,7 @@ def forecast(
     # What a message waits for: all that its place sends of a batch.
     sent = [entering, *(stage.sends for stage in stages[:-1])]
     total = simulated(seconds, sent, batches, wire, 2 * queue)
-    return Forecast(stages, entering, batches, total, batches * sum(seconds), cores)
+    return Forecast(stages, entering, batches, total, batches * sum(seconds), cores, slowed)
 
 
 def simulated(
@@ -135,7 +138,9 @@ def told(found: Forecast) -> list[str]:
     lines.append(
         f"an epoch of {found.batches:,} batches: {found.alone:.1f} s in one process, "
         f"{found.seconds:.1f} s in a pipeline whose places have a processor each ({ratio:.2f}x), "
-        f"{found.shared:.1f} s at best on the {found.cores} cores of this machine"
+        f"{found.shared:.1f} s at best on the {found.cores} cores of this machine "
+        f"({found.alone / found.shared:.2f}x; at work together each is {found.slowed:.2f} times as "
+        "slow)"
     )
     return lines
 
