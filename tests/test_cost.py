@@ -95,6 +95,19 @@ def test_the_page_has_known_answers() -> None:
     assert "Not run yet" not in page
 
 
+def test_seconds_of_two_machines_have_no_ratio() -> None:
+    asked = Question(target=2.0)
+    found = {row.name: [made(0, [9, 3, 2, 1, 1])] for row in table_of(asked).rows}
+    for protocol in ("passes", "target"):
+        (elsewhere,) = found[asked.rows(protocol)["ff"].name]
+        elsewhere["machine"] = {**elsewhere["machine"], "processor": "another"}
+    page = table_of(asked).page(found, ())
+    assert "A ratio stands only where all" in page
+    for told, seconds in (("1.00 (linear)", "10.0"), ("1 of 1", "6.0")):
+        assert f"| Forward-Forward | {told} | {seconds} | – |" in page
+        assert f"| backprop | {told} | {seconds} | 1.00 |" in page
+
+
 def test_a_limit_that_was_no_limit_is_left_out() -> None:
     """A machine that does something else just then multiplies slower than the steps did."""
     asked = Question()

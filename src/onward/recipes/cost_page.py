@@ -92,7 +92,10 @@ def _preface(names: Names, records: Records) -> str:
         *(f"* {machine}" for machine in machines),
     ]
     if len(machines) > 1:
-        lines.append("* Runs are of more than one machine: compare their times with care.")
+        lines.append(
+            "* Runs are of more than one machine: compare their times with care. A ratio stands "
+            "only where all\n  runs of both methods are of one."
+        )
     if missing:
         lines.append(f"* Not run yet: {', '.join(missing)}.")
     return "\n".join([*lines, ""])
@@ -106,7 +109,8 @@ def _machine(record: Record) -> str:
 
 def _equal_passes(rows: Mapping[str, str], passes: int, records: Records) -> str:
     """Everybody's cost of as many passes over the training samples."""
-    base = _mean(m.cost(records.get(rows["bp"], ()), "train_seconds"))
+    backprop = records.get(rows["bp"], ())
+    base = _mean(m.cost(backprop, "train_seconds"))
     told = []
     for method, row in rows.items():
         if not (found := records.get(row)):
@@ -117,7 +121,7 @@ def _equal_passes(rows: Mapping[str, str], passes: int, records: Records) -> str
                 TITLES[method],
                 _errors(found),
                 m.spread(spent, 1),
-                _ratio(_mean(spent), base),
+                _ratio(_mean(spent), base if _one_machine(found, backprop) else None),
                 _told(found, "samples_per_second", q.rate),
                 _told(found, "data_passes", lambda v: f"{v:.4g}"),
                 _told(found, "flops", q.flops),
@@ -144,6 +148,7 @@ def _to_target(rows: Mapping[str, str], percent: float, records: Records) -> str
     """Everybody's cost of an error, at their own best settings."""
     ends = {method: _ends(records.get(row, ()), percent) for method, row in rows.items()}
     base = _mean([end.seconds for end in ends["bp"]])
+    backprop = records.get(rows["bp"], ())
     told = []
     for method, row in rows.items():
         if not (found := records.get(row)):
@@ -154,7 +159,9 @@ def _to_target(rows: Mapping[str, str], percent: float, records: Records) -> str
                 TITLES[method],
                 f"{len(end)} of {len(found)}",
                 m.spread([e.seconds for e in end], 1),
-                _ratio(_mean([e.seconds for e in end]), base),
+                _ratio(
+                    _mean([e.seconds for e in end]), base if _one_machine(found, backprop) else None
+                ),
                 f"{m.spread([e.epoch for e in end], 1)} of {found[0]['epochs']}",
                 _said([e.passes for e in end], lambda v: f"{v:.4g}"),
                 _said([e.flops for e in end], q.flops),
@@ -256,6 +263,10 @@ def _errors(found: Sequence[Record]) -> str:
 
 def _mean(values: Sequence[float]) -> float | None:
     return statistics.fmean(values) if values else None
+
+
+def _one_machine(found: Sequence[Record], others: Sequence[Record]) -> bool:
+    return len({_machine(record) for record in (*found, *others)}) == 1
 
 
 def _ratio(value: float | None, base: float | None) -> str:
