@@ -16,6 +16,7 @@ from .verdicts import data_name
 MIN = {"goodness": "negative_sum_of_squares"}
 PAIRS = {"cells": 2, "objective": "swish", "temperature": 0.1}
 SOON = {"objective": "swish", "temperature": 0.1, "lr": 0.0002, "epochs": 15}
+MIN_SOON = {**SOON, **MIN, "lr": 0.00005, "epochs": 12}
 DEEPER = {"widths": [3, 3, 3], "fields": [11, 11, 11], "strides": [1, 1, 1], "read": [2]}
 
 
@@ -94,6 +95,14 @@ COLOURS = (
     Entry("the same, one pass", "ff-cifar10-min", "ff-cifar10", "45", "linear", 48, MIN),
     Entry("most squares, two cells", "ff-cifar10", "ff-cifar10", "44 (unsure)", "goodness", 47),
     Entry("the same, one pass", "ff-cifar10", "ff-cifar10", "46 (unsure)", "linear", 49),
+    Entry(
+        "least squares, two cells, a loss of pairs, 12 epochs (reduced)",
+        *("ff-cifar10-min-pairs-12", "ff-cifar10", "41", "goodness", 44, MIN_SOON),
+    ),
+    Entry(
+        "the same, one pass",
+        *("ff-cifar10-min-pairs-12", "ff-cifar10", "45", "linear", 48, MIN_SOON),
+    ),
     Entry(
         *("least squares, three cells", "ff-cifar10-min-3", "ff-cifar10", "41", "goodness", 44),
         {**MIN, "cells": 3},
