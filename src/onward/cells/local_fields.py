@@ -130,8 +130,8 @@ class Fields(nn.Module):
         if self.laid_out:
             return weight.view(tiles, inputs, self.units)
         whole = weight.new_zeros(tiles * inputs * self.tile**2, self.units)
-        filled = whole.index_copy(0, self.places, weight.view(-1, self.units))
-        return filled.view(tiles, inputs, -1)
+        whole.index_copy_(0, self.places, weight.view(-1, self.units))
+        return whole.view(tiles, inputs, -1)
 
     def pairs_of(self, matrices: Tensor) -> Tensor:
         """What of matrices [T, w w C, t t M] belongs to pairs, in the order of W.  -> [P, C, M]."""
