@@ -309,6 +309,11 @@ def test_seeds_and_rows_as_a_user_writes_them() -> None:
         *("uff-wta-mnist", "uff-wta-mnist-frozen"),
         *("uff-convwta-mnist", "uff-convwta-mnist-frozen"),
     ]
+    cells = [row.name for row in chosen(uff.rows, ["uff-ae-mnist"])]
+    assert len(cells) > 1
+    assert [row.name for row in chosen(uff.rows, ["=uff-ae-mnist"])] == ["uff-ae-mnist"]
+    with pytest.raises(ValueError, match="no row has that name"):
+        chosen(uff.rows, ["=uff-ae"])
     with pytest.raises(ValueError, match="no row has that in its name"):
         chosen(uff.rows, ["nothing"])
 

@@ -27,7 +27,12 @@ def add_flags(verb: argparse.ArgumentParser) -> None:
 
 def add_shared(verb: argparse.ArgumentParser) -> None:
     """What says which runs are made, how, and where."""
-    verb.add_argument("--only", metavar="TEXT", nargs="+", help="rows with one of these in a name")
+    verb.add_argument(
+        "--only",
+        metavar="TEXT",
+        nargs="+",
+        help="rows with one of these in a name; =NAME is that row alone",
+    )
     add_running(verb)
     verb.add_argument("--out", metavar="DIR", type=Path, default=Path("runs"), help="runs (runs)")
     verb.add_argument(

@@ -333,14 +333,22 @@ def seeds(text: str) -> list[int]:
 
 
 def chosen(rows: Sequence[Row], only: Sequence[str]) -> list[Row]:
-    """The rows whose names hold one of the texts in ``only``; all of them without any."""
+    """The rows whose names hold one of the texts in ``only``; all of them without any.
+
+    A text behind = is a whole name.
+    """
+
+    def wanted(row: Row, text: str) -> bool:
+        return row.name == text[1:] if text.startswith("=") else text in row.name
+
     for text in only:
-        if not any(text in row.name for row in rows):
+        if not any(wanted(row, text) for row in rows):
+            told = "has that name" if text.startswith("=") else "has that in its name"
             raise BadInput(
-                f"--only {text}: no row has that in its name ({len(rows)} rows, of "
+                f"--only {text}: no row {told} ({len(rows)} rows, of "
                 f"{', '.join(sorted({row.recipe for row in rows}))}; all with --dry)"
             )
-    return [row for row in rows if not only or any(text in row.name for text in only)]
+    return [row for row in rows if not only or any(wanted(row, text) for text in only)]
 
 
 def at_once(text: str) -> int:
