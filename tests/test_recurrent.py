@@ -579,6 +579,22 @@ def test_a_connection_shared_by_two_cells() -> None:
         check(tied)
 
 
+def test_a_cell_whose_two_connections_are_one_goes_by_autograd() -> None:
+    """Its matrix has one gradient, of both sides."""
+    torch.manual_seed(0)
+    both = nn.Linear(8, 8, bias=False)
+    cells = cells_of((8, 8, 8))
+    cells[1] = Recurrent(8, 8, 8, up=both, down=both)
+    algorithm, maker = RecurrentForwardForward(CLASSES), sgd(RATE, MOMENTUM)
+    row = build_row(cells, algorithm, maker, classes=CLASSES, readout=maker)
+    slow = copy.deepcopy(row)
+    slow.fast = False
+    x = made()[0].float()
+    assert not Settling(row).apply(x)
+    for one, other in zip(trained(row, x).cells, trained(slow, x).cells, strict=True):
+        assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
+
+
 def test_iterations_before_the_first_that_learns_have_no_graph() -> None:
     row, (x, y) = row_of((8, 7), Sweep(8, 0.3, (8, 8))), made()
     kept: list[bool] = []

@@ -46,9 +46,13 @@ class Settling:
             return False
         if algorithm.sweep.damped:
             return False
-        return closed_slope(algorithm) and all(
-            _closed_cell(station.cell, x) and closed_station(station) for station in row.stations
-        )
+        if not all(_closed_cell(each.cell, x) and closed_station(each) for each in row.stations):
+            return False
+        maps = [
+            m for cell in row.cells if isinstance(cell, Recurrent) for m in (cell.up, cell.down)
+        ]
+        # Tied maps have one gradient, of both sides, and these have one for each.
+        return closed_slope(algorithm) and len({m.weight for m in maps}) == len(maps)
 
     @torch.no_grad()
     def learn(self, x: Tensor, which: Tensor, begin: Sequence[Tensor]) -> dict[str, Tensor]:
