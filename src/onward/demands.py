@@ -1,7 +1,11 @@
 """What a plan demands of its data, asked before anything is computed."""
 
+from typing import Any
+
+import torch
+
 from .data import Dataset
-from .errors import BadInput
+from .errors import BadInput, not_finite
 from .plan import Plan
 from .row import Row
 from .schedules import frozen, greedy
@@ -30,6 +34,61 @@ def refuse_unfit(plan: Plan, data: Dataset) -> None:
             f"the algorithm knows {tried} classes, and {data.name} has {data.classes}: "
             f"build it with classes={data.classes}"
         )
+
+
+def refuse_broken(data: Any) -> None:
+    """Raise BadInput where what was handed in is no data set, or one that its splits belie."""
+    if not isinstance(data, Dataset):
+        raise BadInput(
+            f"data wants an onward.Dataset, and a {type(data).__name__} came: onward.load(NAME or "
+            "PATH) makes one, and so does onward.Dataset of three onward.Split(x, y)"
+        )
+    for name in ("train", "validation", "test"):
+        split, what = getattr(data, name), f"the {name} split of {data.name}"
+        refuse_samples(split.x, f"{what}: x")
+        if split.x.dtype != torch.float32:
+            raise BadInput(f"{what}: x wants float32, and is {split.x.dtype}: x.float()")
+        if tuple(split.x.shape[1:]) != data.shape:
+            raise BadInput(
+                f"{what} has samples {tuple(split.x.shape[1:])}, and the training split "
+                f"{data.shape}: they should be alike"
+            )
+        wanted = torch.int64 if data.target == "classes" else torch.float32
+        if not isinstance(split.y, torch.Tensor) or split.y.dtype != wanted or split.y.dim() != 1:
+            raise BadInput(
+                f"{what}: y wants a tensor [N] of {wanted} ({data.target}), and is {_said(split.y)}"
+            )
+        if len(split.y) != len(split.x):
+            raise BadInput(f"{what} has {len(split.x)} samples and {len(split.y)} targets")
+        if data.target == "classes" and len(split.y):
+            low, high = int(split.y.min()), int(split.y.max())
+            if low < 0 or high >= data.classes:
+                raise BadInput(
+                    f"{what} has labels from {low} to {high}, and {data.classes} classes are 0 to "
+                    f"{data.classes - 1}"
+                )
+        elif not bool(split.y.isfinite().all()):
+            raise BadInput(f"{what}: y has NaN or infinity")
+
+
+def refuse_samples(x: Any, what: str) -> None:
+    """Raise BadInput for samples that are no floats [N, *D], or not finite."""
+    if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.dim() < 2:
+        raise BadInput(
+            f"{what} should be a tensor [N, ...] of float32, and is {_said(x)}: "
+            "torch.as_tensor(x, dtype=torch.float32), bytes divided by 255"
+        )
+    if not bool(x.isfinite().all()):
+        raise BadInput(
+            f"{what} has NaN or infinity ({not_finite(x.cpu().numpy(), 'row')}): leave those out, "
+            "or fill them in"
+        )
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, torch.Tensor):
+        return f"{value.dtype} {list(value.shape)}"
+    return f"a {type(value).__name__}"
 
 
 def _refuse_stored(plan: Plan) -> None:

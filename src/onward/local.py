@@ -68,10 +68,11 @@ class Station:
         losses: dict[str, Tensor] = {}
         for group, loss in algorithm.losses(self.cell, ins, outs, hint):
             if group not in self.optimizers:
+                own = ", ".join(self.optimizers) or "no parameters to learn"
                 raise BadInput(
                     f"{type(algorithm).__name__} gave a loss to the group {group!r}, and "
-                    f"{self.name} has {', '.join(self.optimizers)}: yield one of these, or name it "
-                    "in the cell's groups()"
+                    f"{self.name} has {own}: yield one of its groups, or name it in the cell's "
+                    "groups()"
                 )
             optimizer = self.optimizers[group]
             optimizer.zero_grad(set_to_none=True)

@@ -80,6 +80,12 @@ def build_row(
     """
     if not cells:
         raise BadInput("a row needs at least one cell, and none came")
+    for number, cell in enumerate(cells):
+        if any(cell is other for other in cells[:number]):
+            raise BadInput(
+                f"cell {number} is a cell that already stands before it: two optimisers would pull "
+                "at one set of weights. Build each cell by itself (copy.deepcopy makes another)"
+            )
     stations = [
         Station(f"cell-{i}", cell, {name: optimizer(ps) for name, ps in groups(cell).items() if ps})
         for i, cell in enumerate(cells)

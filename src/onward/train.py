@@ -14,6 +14,8 @@ from .algorithms.contrast import Contrast
 from .augment import Augment
 from .cells import BehindBox, Recurrent
 from .data import Dataset
+from .demands import refuse_broken, refuse_samples
+from .described import called, described
 from .errors import BadInput
 from .files import alone
 from .local import Algorithm
@@ -52,7 +54,9 @@ class Trained:
 
         x [B, *D] -> [B, K]; the largest wins. Else the goodness of every label, summed over the
         row's counted cells. [B, 1], a standardised number, where the data have numbers to predict.
+        Raises BadInput for samples that are not finite floats.
         """
+        refuse_samples(x, "the samples")
         found = evaluate.judge(self.row, x).scores(self.row, len(self.row.stations))
         return found.get("linear", found.get("goodness", torch.empty(0)))
 
@@ -126,12 +130,13 @@ def fit(
     >>> run.test_error["linear"] < 0.3
     True
     """
+    refuse_broken(data)
     settings = {
         **{"epochs": epochs, "batch": batch, "evaluate_every": evaluate_every},
         **{"checkpoint_every": checkpoint_every, "rate": getattr(rate, "__name__", repr(rate))},
     }
     if augment is not None:
-        settings["augment"] = _called(augment)
+        settings["augment"] = called(augment)
     for what, part, example in (
         ("schedule", schedule, "onward.schedules.greedy"),
         ("optimizer", optimizer, "onward.optimizers.sgd(0.1)"),
@@ -171,7 +176,7 @@ def fit(
     plan = Plan(row, schedule, training, augment)
     machine = Machine(device, precision, threads, fast)
     folder = None if out is None else Path(out)
-    result = new_record(plan, data, machine, seed, settings)
+    result = new_record(plan, data, machine, seed, {**described(row), **settings})
     run = Run(plan, data, machine, result, folder, progress)
     if folder is not None:
         claim_folder(folder, resume=resume)
@@ -322,13 +327,6 @@ def refuse_changes(before: Record, after: Record) -> None:
             f"the data differ from those the run began with ({before['data']['name']}): "
             "their fingerprints are not the same. Hand in the original data"
         )
-
-
-def _called(part: Any) -> str:
-    """A function's name, with what a partial of it sets."""
-    words = [f"{name}={value}" for name, value in getattr(part, "keywords", {}).items()]
-    name = getattr(getattr(part, "func", part), "__name__", type(part).__name__)
-    return f"{name}({', '.join(words)})" if words else name
 
 
 def _as_json(value: Any) -> Any:
