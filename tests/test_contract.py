@@ -506,6 +506,24 @@ def test_hints_that_are_not_detached() -> None:
         algorithm_check(Leaky(CLASSES), 0.0)
 
 
+def test_streams_that_are_not_as_many_as_said() -> None:
+    """What a run costs, and what passes between cells, is counted by it."""
+
+    class Alone(UnsupervisedForwardForward):
+        def streams(
+            self, x: Tensor, y: Tensor, rng: Generator, scores: Tensor | None = None
+        ) -> Streams:
+            return Streams(x.repeat(2, 1, 1, 1), 2)
+
+    x, y = images()
+
+    def cells() -> list[nn.Module]:
+        return [AutoEncoder(64, 12, rng=generator(0, "cells"))]
+
+    with pytest.raises(BrokenPromise, match="count is the streams there are, 2, and says 1"):
+        check_algorithm(Alone(), cells, x, y)
+
+
 def test_a_loss_that_reaches_into_another_cell() -> None:
     """Here by way of a cell's own memory, past the wall between them."""
     row: list[nn.Module] = []

@@ -96,6 +96,14 @@ def test_a_cell_without_parameters_is_told_of_in_words() -> None:
         trained([Nothing(), ow.Dense(64, 8)])
 
 
+@pytest.mark.parametrize(
+    ("sizes", "told"), [((64, 0), "outputs"), ((-3, 4), "inputs"), (("64", 4), "and is '64'")]
+)
+def test_a_cell_has_a_size(sizes: Any, told: str) -> None:
+    with pytest.raises(ow.BadInput, match=told):
+        ow.Dense(*sizes)
+
+
 def broken(split: str, **parts: Any) -> ow.Dataset:
     made = ow.load("synthetic")
     return replace(made, **{split: replace(getattr(made, split), **parts)})

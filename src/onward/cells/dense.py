@@ -41,6 +41,11 @@ class Dense(nn.Module):
         rng: Generator | None = None,
     ):
         super().__init__()
+        for what, size in (("inputs", inputs), ("outputs", outputs)):
+            if not hasattr(size, "__index__") or size < 1:
+                raise BadInput(
+                    f"{what} of a dense cell should be a whole number of 1 or more, and is {size!r}"
+                )
         self.normalise = normalise
         self.linear = nn.Linear(inputs, outputs)
         nn.init.normal_(self.linear.weight, std=inputs**-0.5, generator=rng)

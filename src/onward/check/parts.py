@@ -213,7 +213,10 @@ def _walked(stations: list[Station], algorithm: Algorithm, x: Tensor, y: Tensor)
     classes = max(algorithm.candidates, int(y.max()) + 1)
     scores, rng = torch.zeros(len(x), classes), generator(0, "negatives")
     if algorithm.sweep is None:
-        return list(walk(stations, algorithm.streams(x, y, rng, scores)))
+        ins = algorithm.streams(x, y, rng, scores)
+        told = f"count is the streams there are, {ins.count}, and says {algorithm.count}"
+        promise(ins.count == algorithm.count, told)
+        return list(walk(stations, ins))
     begin = neutral_answers([station.cell for station in stations], algorithm, x)
     which = algorithm.draw(y, rng, scores)
     *_, last = swept(stations, algorithm, x, which, list(begin.values()))
