@@ -188,6 +188,7 @@ def test_begun_again_with_other_threads_is_a_run_with_those(tmp_path: Path) -> N
     record.write(out / "record.json", {**made, "status": "running"})
     done = onward("resume", out, "--threads", 2)
     assert (done.code, "uninterrupted" in done.err) == (0, False)
+    assert f"holds no checkpoint, and {made['epochs']} epochs were done: the run beg" in done.err
     made = record.read(out)
     assert made["machine"]["threads"] == 2
     assert "note" not in made["machine"]

@@ -39,7 +39,9 @@ def show(given: argparse.Namespace) -> int:
         return show_run(Path(given.recipe))
     from .. import recipes
 
-    if given.recipe not in recipes.NAMES and os.sep in given.recipe:
+    if given.recipe not in recipes.NAMES and (
+        os.sep in given.recipe or os.path.exists(given.recipe)
+    ):
         raise BadInput(
             f"{given.recipe} is neither a recipe nor a run's folder, which holds record.json: "
             "`onward ls` lists the recipes"
@@ -123,6 +125,7 @@ def resume(given: argparse.Namespace) -> int:
     folder: Path = given.folder
     if given.threads is not None:
         _say_threads(folder, given.threads)
+    _say_beginning(folder)
 
     def train() -> None:
         if read(folder)["status"] != "finished" or not running.waiting(folder):
@@ -137,6 +140,21 @@ def resume(given: argparse.Namespace) -> int:
                 running.resume(folder, **more)
 
     return see_through(train, folder, given.data, given.threads)
+
+
+def _say_beginning(folder: Path) -> None:
+    """Where a run had epochs behind it and no checkpoint is left, that they are made again."""
+    from ..checkpoint import positions
+    from ..record import read
+
+    record = read(folder)
+    epochs = record["epochs"] if record["status"] in ("running", "interrupted") else 0
+    if epochs and "federation" not in record and not positions(folder / "checkpoint"):
+        print(
+            f"onward: {folder / 'checkpoint'} holds no checkpoint, and {epochs} epochs were done: "
+            "the run begins anew",
+            file=sys.stderr,
+        )
 
 
 def _say_threads(folder: Path, threads: int) -> None:
