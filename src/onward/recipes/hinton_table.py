@@ -90,6 +90,10 @@ IMAGES = (
 )
 COLOURS = (
     Entry("backprop, two cells", "bp-cifar10", "bp-cifar10", "37", "linear", 40),
+    Entry(
+        "the same, pictures moved by up to two pixels",
+        *("bp-cifar10-jitter", "bp-cifar10", "37", "linear", 40, {"jitter": 2}),
+    ),
     Entry("backprop, three cells", "bp-cifar10-3", "bp-cifar10", "39", "linear", 42, DEEPER),
     Entry("least squares, two cells", "ff-cifar10-min", "ff-cifar10", "41", "goodness", 44, MIN),
     Entry("the same, one pass", "ff-cifar10-min", "ff-cifar10", "45", "linear", 48, MIN),
