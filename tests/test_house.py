@@ -136,6 +136,7 @@ def test_committed_records_are_whole() -> None:
         found = record.read(path)
         assert found["status"] == "finished", path
         assert found["recipe"] in recipes.NAMES, path
-        assert found["command"].startswith(f"onward run {found['recipe']} "), path
+        verb = "federate" if "federation" in found else "run"
+        assert found["command"].startswith(f"onward {verb} {found['recipe']} "), path
         assert found["commit"]["clean"] is True, path
         assert found["test_error"], path
