@@ -547,7 +547,7 @@ def built(settings, data, seed):
     if os.environ.get("FAIL") == "build": raise ValueError("two\\nlines")
     if os.environ.get("FAIL") == "file": open("none.txt")
     plan = build(settings, data, seed)
-    if os.environ.get("FAIL") == "onward": onward.Dense(-1, 3)
+    if os.environ.get("FAIL") == "onward": onward.Recurrent(-1, 3, 2)
     for station in plan.row.stations: station.cell.__class__ = Cell
     return plan
 recipe = Recipe("raising", "none", "here", ForwardForwardSettings(dataset="synthetic", width=16,

@@ -604,6 +604,16 @@ def test_predict_with_either_readout_as_json(finished: Path, tmp_path: Path, rea
     assert wrong == pytest.approx(record.read(finished)["test_error"][readout])
 
 
+def test_predict_tells_of_a_run_that_is_not_finished(copied: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", data.load("synthetic").test.x[:3].numpy())
+    made = record.read(copied)
+    assert onward("predict", copied, tmp_path / "x.npy").err == ""
+    record.write(copied / "record.json", {**made, "status": "interrupted"})
+    done = onward("predict", copied, tmp_path / "x.npy")
+    assert done.code == 0
+    assert "is not finished (interrupted, epoch " in done.err
+
+
 def test_predict_warns_of_another_scale(copied: Path, tmp_path: Path) -> None:
     test = data.load("synthetic").test
     low, high = record.read(copied)["data"]["range"]

@@ -116,7 +116,10 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "NaN": (broken("train", x=X * torch.nan), "train split of synthetic: x has NaN or infinity"),
     "NaN in the test": (broken("test", x=torch.full((3, 64), torch.inf)), "the test split"),
     "bytes": (broken("train", x=X.to(torch.uint8)), "of float32, and is torch.uint8"),
-    "doubles": (broken("train", x=X.double()), "x wants float32, and is torch.float64"),
+    "doubles": (
+        broken("train", x=X.double()),
+        "x wants torch.float32, as the cells have it, and is torch.float64",
+    ),
     "an array": (broken("train", x=X.numpy()), "and is a ndarray"),
     "another shape": (broken("validation", x=torch.rand(5, 3), y=torch.zeros(5).long()), "alike"),
     "float labels": (broken("train", y=torch.zeros(len(X))), "y wants a tensor .N. of torch.int64"),

@@ -36,8 +36,11 @@ def refuse_unfit(plan: Plan, data: Dataset) -> None:
         )
 
 
-def refuse_broken(data: Any) -> None:
-    """Raise BadInput where what was handed in is no data set, or one that its splits belie."""
+def refuse_broken(data: Any, kind: torch.dtype) -> None:
+    """Raise BadInput where what was handed in is no data set, or one that its splits belie.
+
+    ``kind`` is what the cells compute in, and so x has to be.
+    """
     if not isinstance(data, Dataset):
         raise BadInput(
             f"data wants an onward.Dataset, and a {type(data).__name__} came: onward.load(NAME or "
@@ -46,8 +49,11 @@ def refuse_broken(data: Any) -> None:
     for name in ("train", "validation", "test"):
         split, what = getattr(data, name), f"the {name} split of {data.name}"
         refuse_samples(split.x, f"{what}: x")
-        if split.x.dtype != torch.float32:
-            raise BadInput(f"{what}: x wants float32, and is {split.x.dtype}: x.float()")
+        if split.x.dtype != kind:
+            raise BadInput(
+                f"{what}: x wants {kind}, as the cells have it, and is {split.x.dtype}: "
+                f"x.to({kind})"
+            )
         if tuple(split.x.shape[1:]) != data.shape:
             raise BadInput(
                 f"{what} has samples {tuple(split.x.shape[1:])}, and the training split "

@@ -130,7 +130,8 @@ def fit(
     >>> run.test_error["linear"] < 0.3
     True
     """
-    refuse_broken(data)
+    weights = (p.dtype for cell in cells for p in cell.parameters())
+    refuse_broken(data, next(weights, torch.float32))
     settings = {
         **{"epochs": epochs, "batch": batch, "evaluate_every": evaluate_every},
         **{"checkpoint_every": checkpoint_every, "rate": getattr(rate, "__name__", repr(rate))},

@@ -250,12 +250,12 @@ def predict(given: argparse.Namespace) -> int:
     opened = running.open_run(given.folder)
     about = opened.record["data"]
     names, x = read_inputs(given.input, tuple(about["shape"]), about.get("columns", ()))
-    if opened.record["status"] != "finished":
-        told = f"{given.folder} is not finished ({opened.record['status']}, {opened.place})"
-        print(f"onward: {told}: these are its answers so far", file=sys.stderr)
     if (other := other_scale(x, about.get("range", []))) is not None:
         print(f"onward: {other}: hand in inputs of the same scale", file=sys.stderr)
     text = predictions(opened, names, x, given.readout, given.format)
+    if opened.record["status"] != "finished":
+        told = f"{given.folder} is not finished ({opened.record['status']}, {opened.place})"
+        print(f"onward: {told}: these are its answers so far", file=sys.stderr)
     if given.out is None:
         sys.stdout.write(text)
     else:
