@@ -1,6 +1,7 @@
 """What a row is made of, in words and numbers that go into a record.
 
-Names of functions, not their code: two functions of one name are told apart by nothing here.
+Names of functions, not their code: two functions of one name are told apart by nothing here. Nor
+are cells: a record has their kinds and sizes, and not what else they were built with.
 """
 
 from collections.abc import Mapping, Sequence
