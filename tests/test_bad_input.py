@@ -1,5 +1,6 @@
 """Whatever is wrong in what a user hands in: exit 2, one line that helps, nothing lost."""
 
+import dataclasses
 import json
 import os
 import resource
@@ -17,8 +18,9 @@ import torch
 from command import TINY, environment, onward, program, same, save_npz, weights
 from PIL import Image
 
-from onward import data, record
+from onward import data, recipes, record
 from onward.files import alone
+from onward.recipes import limits, tables
 
 RUN = ("run", "ff-digits", *TINY)
 
@@ -121,6 +123,13 @@ WORDS: list[tuple[str, str]] = [
     ("TINY --threads 99999999999", "threads should be 1 to 1024, and is 99999999999"),
     ("TINY --width 99999999999999999999", "width should be at most 2147483647"),
     ("TINY --schedule greedy", "the schedule greedy can't draw hard negatives"),
+    # Settings that nothing would look at
+    ("TINY --optimizer adamw --momentum 0.5", "momentum is of optimizer=sgd, and optimizer is ad"),
+    ("TINY --scale 2", "scale is of gamma=earlier or all, and gamma is none: it wou"),
+    ("TINY --linear false --read [1]", "read is of linear=true, and linear is false"),
+    ("run uff-ae-mnist --noise_level 0.2", "noise_level is of noise=gaussian or masking or salt"),
+    ("run uff-dae-mnist --kernel 5", "kernel is of cell=cae or convwta, and cell is dae"),
+    ("sweep ff-digits --grid optimizer=sgd,adamw momentum=0.5,0.9", "momentum is of optimizer=sgd"),
     # Folders
     ("TINY --data here", "synthetic needs no files, but the path here came with it"),
     ("TINY --dataset mnist --data nowhere", "there is no folder nowhere; wanted one with train-im"),
@@ -159,6 +168,23 @@ def test_words(here: Path, words: str, says: str) -> None:
     assert says in complaint
     assert len(complaint) < 600
     assert sorted(here.rglob("*")) == before, "nothing is made and nothing is lost"
+
+
+def test_every_row_of_every_table_sets_what_something_looks_at() -> None:
+    rows = [row for name in tables.MODULES for row in tables.find(name).rows]
+    for row in rows:
+        recipe = recipes.find(row.recipe)
+        limits.unheard(dataclasses.replace(recipe.defaults, **row.changes), recipe.defaults)
+    assert len(rows) > 300
+
+
+def test_a_wide_margin_is_allowed_and_told(here: Path) -> None:
+    wide = onward(*RUN, "--objective", "swish", "--out", "wide")
+    assert wide.code == 0
+    assert "objective=swish takes temperature=1 as its margin" in wide.err
+    usual = onward(*RUN, "--objective", "swish", "--temperature", "0.1", "--out", "usual")
+    assert usual.code == 0
+    assert "margin" not in usual.err
 
 
 def test_cuda_where_there_is_none(here: Path) -> None:

@@ -309,13 +309,15 @@ def test_the_linear_readout_is_shown_no_label() -> None:
         ({"temperature": "1"}, "temperature should be a number above 0, and is '1'"),
         ({"theta": "2"}, "theta should be a number, and is '2'"),
         ({"theta": math.nan}, "theta should be a number, and is nan"),
+        ({"classes": 1}, "classes should be a whole number from 2 up, and is 1"),
+        ({"classes": "10"}, "classes should be a whole number from 2 up, and is '10'"),
     ],
 )
 def test_parts_that_are_none_are_refused_where_they_are_named(
     given: dict[str, object], says: str
 ) -> None:
     with pytest.raises(BadInput, match=says):
-        ForwardForward(CLASSES, **given)  # type: ignore[arg-type]
+        ForwardForward(**{"classes": CLASSES, **given})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

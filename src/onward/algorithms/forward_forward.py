@@ -21,10 +21,12 @@ B = samples, N = B, S = 2 streams (positive, negative), K = classes, F = units.
 """
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from torch import Generator, Tensor
 
+from ..errors import BadInput
 from ..goodness import Goodness, sum_of_squares
 from ..labels import Writer, label_code, over_first
 from ..negatives import Negatives, hard_label
@@ -54,6 +56,12 @@ class ForwardForward(Contrast):
     writer: Writer = over_first
     label_value: float = 1.0
     loss: Objective = logistic
+
+    def __post_init__(self) -> None:
+        """Raises BadInput for parts and numbers that can't be."""
+        super().__post_init__()
+        if not isinstance(self.classes, Integral) or self.classes < 2:
+            raise BadInput(f"classes should be a whole number from 2 up, and is {self.classes!r}")
 
     @property
     def asks_scores(self) -> bool:

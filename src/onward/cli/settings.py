@@ -18,6 +18,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from ..errors import BadInput, nearest
 from ..recipes import Recipe
+from ..recipes.limits import advice, unheard
 
 OWN: dict[str, tuple[Any, Any, str]] = {
     "data": (str | None, None, "folder in the original layout, .npz, .csv or text"),
@@ -69,7 +70,24 @@ def run_parser(recipe: Recipe, name: str) -> ArgumentParser:
 
 
 def parse(recipe: Recipe, name: str, words: Sequence[str]) -> tuple[Any, Namespace]:
-    """(settings of the recipe, everything else).  Raises BadInput in one line."""
+    """(settings of the recipe, everything else).  Raises BadInput in one line.
+
+    What nothing would look at is refused, and what is allowed but seldom meant is told of.
+    """
+    settings, given = _parsed(recipe, name, words)
+    unheard(settings, recipe.defaults)
+    if told := advice(settings, recipe.defaults):
+        print(f"onward: {told}", file=sys.stderr)
+    return settings, given
+
+
+def value_of(recipe: Recipe, name: str, setting: str, written: str) -> Any:
+    """One value of one setting, of its type.  Raises BadInput where it can't have it."""
+    settings, _ = _parsed(recipe, name, [f"--{setting}={written}"])
+    return getattr(settings, setting)
+
+
+def _parsed(recipe: Recipe, name: str, words: Sequence[str]) -> tuple[Any, Namespace]:
     kinds = _kinds(recipe, name)
     flags = _flags(words, [*kinds, "config", "print_config"], name)
     files = [(flag, value) for flag, value in flags if flag == "config"]

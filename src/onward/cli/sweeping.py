@@ -48,7 +48,8 @@ def grid(recipe: "Recipe", name: str, words: list[str]) -> list[dict[str, Any]]:
     Raises BadInput for a setting that the recipe does not have, or that comes twice or without a
     value, and for a value that it can't have.
     """
-    from .settings import parse
+    from ..recipes.limits import unheard
+    from .settings import value_of
 
     known = [field.name for field in dataclasses.fields(recipe.defaults)]
     found: dict[str, list[Any]] = {}
@@ -65,8 +66,11 @@ def grid(recipe: "Recipe", name: str, words: list[str]) -> list[dict[str, Any]]:
             )
         typed: list[Any] = []
         for value in values:
-            settings, _ = parse(recipe, name, [f"--{setting}={value.strip()}"])
-            if getattr(settings, setting) not in typed:
-                typed.append(getattr(settings, setting))
+            taken = value_of(recipe, name, setting, value.strip())
+            if taken not in typed:
+                typed.append(taken)
         found[setting] = typed
-    return [dict(zip(found, point, strict=True)) for point in product(*found.values())]
+    points = [dict(zip(found, point, strict=True)) for point in product(*found.values())]
+    for point in points:
+        unheard(dataclasses.replace(recipe.defaults, **point), recipe.defaults)
+    return points

@@ -106,7 +106,7 @@ def _say(line: str) -> None:
 def _settings(table: "Table", pairs: list[str]) -> dict[str, Any]:
     """Settings written "NAME VALUE" as typed values. Raises BadInput where no row has one."""
     from ..recipes import find
-    from .settings import parse
+    from .settings import value_of
 
     found: dict[str, Any] = {}
     for pair in pairs:
@@ -124,8 +124,7 @@ def _settings(table: "Table", pairs: list[str]) -> dict[str, Any]:
             known = {setting for row in table.rows for setting in _names(row)}
             raise BadInput(f"--set: no row has a setting {name!r}: {nearest(name, known)}")
         for recipe in having:
-            settings, _ = parse(find(recipe), recipe, [f"--{name}={value.strip()}"])
-            found[name] = getattr(settings, name)
+            found[name] = value_of(find(recipe), recipe, name, value.strip())
     return found
 
 

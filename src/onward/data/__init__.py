@@ -188,9 +188,11 @@ def verify(name: str, path: str | Path | None = None) -> str:
     where = _source(name) if path is None else f"{data.origin} {path}"
     note = f"; note: {data.note}" if data.note else ""
     what = f"{data.classes} classes" if data.target == "classes" else "a number to predict"
+    values = [edge for s in (data.train, data.validation, data.test) for edge in s.x.aminmax()]
     return (
         f"{data.name}: {len(data.train):,} train, {len(data.validation):,} validation, "
-        f"{len(data.test):,} test of shape {' x '.join(map(str, data.shape))}, {what}; "
+        f"{len(data.test):,} test of shape {' x '.join(map(str, data.shape))}, values "
+        f"from {float(min(values)):.4g} to {float(max(values)):.4g}, {what}; "
         f"{where}; {checked}; fingerprint {data.fingerprint()[:12]}{note}"
     )
 
