@@ -12,7 +12,7 @@ from pathlib import Path
 from ..errors import BadInput
 from ..files import write_atomically
 from ..report.results import Committed, collect
-from . import NAMES, find, tables, uff_page
+from . import NAMES, find, hinton_table, tables, uff_page
 from .pages import table as markdown
 
 MARKS = ("<!-- results -->", "<!-- /results -->")
@@ -62,14 +62,22 @@ def unsupervised(folder: Path) -> str:
     return markdown(head, rows) if rows else ""
 
 
+def hinton(folder: Path) -> str:
+    """Hinton's experiments on MNIST that have records here, but for the one of the first table."""
+    records = tables.gather(tables.find("hinton"), folder)
+    ran = [e for e in hinton_table.IMAGES if records.get(e.name) and e.name != hinton_table.OWN]
+    return hinton_table.errors(records, ran) if ran else ""
+
+
 def insert(text: str, folder: Path) -> str:
     """A README with its tables renewed. Raises BadInput where the marks are missing."""
     first, last = (re.escape(mark) for mark in MARKS)
     found = re.search(f"({first}\n).*?({last})", text, flags=re.DOTALL)
     if found is None:
         raise BadInput(f"the marks {MARKS[0]} and {MARKS[1]} are missing")
-    both = "\n".join(part for part in (table(folder) + "\n", unsupervised(folder)) if part)
-    return text[: found.end(1)] + both + text[found.start(2) :]
+    parts = (table(folder) + "\n", hinton(folder), unsupervised(folder))
+    every = "\n".join(part for part in parts if part)
+    return text[: found.end(1)] + every + text[found.start(2) :]
 
 
 def _command(run: Committed) -> str:
