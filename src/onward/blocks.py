@@ -58,7 +58,8 @@ def way(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Way:
     if algorithm.asks_scores:
         raise BadInput(
             "hard negatives are drawn from the readout's scores, which are behind the last block, "
-            "and nothing comes back from there: take uniform wrong labels (negatives=wrong)"
+            "and nothing comes back from there: take uniform wrong labels (negatives=wrong; "
+            "in Python, negatives=onward.negatives.wrong_label)"
         )
     if algorithm.memory:
         raise BadInput(

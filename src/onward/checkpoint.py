@@ -114,9 +114,23 @@ def load(folder: Path) -> Saved:
     if not found:
         raise BadInput(f"{folder} holds no checkpoint")
     path = found[-1]
-    way_out = (
-        f"remove {path} to go back to {found[-2]}" if len(found) > 1 else "it is the only one there"
-    )
+    return _whole(path, _way_out(found))
+
+
+def _way_out(found: list[Path]) -> str:
+    """What to do where the newest of these checkpoints is damaged."""
+    if len(found) < 2:
+        return "it is the only one there"
+    path, before = found[-1], found[-2]
+    try:
+        _whole(before, "")
+    except BadInput:
+        return f"and {before}, the one before, is damaged too: none is left to go on from"
+    return f"remove {path} to go back to {before}"
+
+
+def _whole(path: Path, way_out: str) -> Saved:
+    """One checkpoint, checked byte for byte."""
     _refuse_pickles(path)
     sums = _manifest(path / "manifest.json", way_out)
     files = {name: _checked(path / name, wanted, way_out) for name, wanted in sums.items()}

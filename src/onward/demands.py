@@ -94,7 +94,8 @@ def refuse_samples(x: Any, what: str) -> None:
 def _said(value: Any) -> str:
     if isinstance(value, torch.Tensor):
         return f"{value.dtype} {list(value.shape)}"
-    return f"a {type(value).__name__}"
+    kind = type(value).__name__
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def _refuse_stored(plan: Plan) -> None:

@@ -25,6 +25,11 @@ def find(name: str) -> Any:
     module, colon, attribute = name.partition(":")
     if not (module and colon and attribute) or module.startswith("."):
         raise BadInput(f"a part is named module:attribute, and {name!r} is not")
+    if module.endswith(".py"):
+        raise BadInput(
+            f"a part is named module:attribute, and a module has no .py: "
+            f"{module.removesuffix('.py').replace('/', '.')}:{attribute}"
+        )
     asked.append(name)
     try:
         return getattr(import_module(module), attribute)

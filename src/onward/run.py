@@ -143,11 +143,14 @@ class Run:
             with self.machine.arithmetic(self.device), interruptible(self.stop):
                 self._train_stages(resident)
                 self._finish()
-        except Exception:  # of a part, perhaps; no process is at work here any longer
+        except Exception as error:  # of a part, perhaps; no process is at work here any longer
             with suppress(BadInput):  # a full disk, perhaps: what came first is what is told
                 path = self.out / "record.json" if self.out is not None else None
                 if path is not None and (found := record.read(path))["status"] == "running":
                     record.write(path, {**found, "status": "interrupted"})
+            if self._stop and not isinstance(error, Interrupted):
+                # Whoever asked to stop is not to see it go on, as after a lost place it would.
+                raise Interrupted(f"stopped, at the last checkpoint ({error})") from error
             raise
         finally:
             self.progress.close()
@@ -301,7 +304,8 @@ class Run:
         self._refuse_divergence(stage, self.at.epoch + 1)
         self._save()
         raise Interrupted(
-            f"stopped in {stage.name}, epoch {self.at.epoch + 1}, after {self.at.batch} batches"
+            f"stopped in {stage.name}, epoch {self.at.epoch + 1}, "
+            f"after {self.at.batch} batch{'' if self.at.batch == 1 else 'es'}"
         )
 
     def _end_epoch(self, stage: Stage, rate: float, last: bool) -> None:

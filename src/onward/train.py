@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,9 +55,9 @@ class Trained:
 
         x [B, *D] -> [B, K]; the largest wins. Else the goodness of every label, summed over the
         row's counted cells. [B, 1], a standardised number, where the data have numbers to predict.
-        Raises BadInput for samples that are not finite floats.
+        Raises BadInput for samples that are not finite floats, or of another shape.
         """
-        refuse_samples(x, "the samples")
+        self._refuse_others(x)
         found = evaluate.judge(self.row, x).scores(self.row, len(self.row.stations))
         return found.get("linear", found.get("goodness", torch.empty(0)))
 
@@ -69,9 +70,21 @@ class Trained:
 
         x [B, *D] -> [B], any real numbers. Raises BadInput for cells that restore nothing.
         """
+        self._refuse_others(x)
         each = evaluate.judge(replace(self.row, detects=True), x).restoring
         assert each is not None
         return strangeness(each)
+
+    def _refuse_others(self, x: Tensor) -> None:
+        """Raise BadInput for what are no samples, or not such as the row was trained on."""
+        refuse_samples(x, "x")
+        wanted = self.record["data"]["shape"]
+        if x[0].numel() != prod(wanted):
+            raise BadInput(
+                f"the row was trained on samples of shape {tuple(wanted)}, and x is "
+                f"{tuple(x.shape)}: wanted [N, {', '.join(map(str, wanted))}], a single sample is "
+                "x[None]"
+            )
 
 
 _DEFAULT = adamw()

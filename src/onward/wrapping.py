@@ -29,6 +29,7 @@ from .cells.noise import Corruption, masking
 from .cells.piece import Normed, Piece
 from .data import Dataset
 from .dataflow import Flow, Segment, dissect
+from .demands import refuse_broken
 from .errors import BadInput
 from .goodness import mean_of_squares
 from .labels import waves
@@ -68,6 +69,7 @@ class Wrapped:
         Raises BadInput for data of another shape or with other classes than the model's, and where
         :func:`onward.fit` does.
         """
+        refuse_broken(data, next(self.cells[0].parameters()).dtype)
         if data.shape != self.shape:
             raise BadInput(
                 f"{data.name} has samples of {data.shape}, and this model was wrapped for "

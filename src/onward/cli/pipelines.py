@@ -229,5 +229,5 @@ def _value(flag: str, value: str) -> Any:
             raise BadInput(f"{flag} should be a number above 0, and is {value!r}")
         return number
     if not value.isdecimal():
-        raise BadInput(f"{flag} should be a whole number, and is {value!r}")
+        raise BadInput(f"{flag} should be a whole number, 0 or more, and is {value!r}")
     return int(value)

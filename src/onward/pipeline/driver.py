@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 
 from ..blocks import Source, way
 from ..errors import BadInput
+from ..interrupts import held_back
 from ..local import Station
 from ..row import Row
 from ..stages import Losses, Settled, Stage
@@ -165,13 +166,15 @@ class Pipelined:
         if self.meeting.invites:
             for place in range(1, size):
                 environment, files = self.meeting.invitation(place)
-                # In a session of its own: a Ctrl-C at the terminal is the driver's to handle.
-                worker = subprocess.Popen(
-                    [sys.executable, "-m", "onward", "pipeline", *self.words],
-                    env=environment,
-                    pass_fds=files,
-                    start_new_session=True,
-                )
+                # A Ctrl-C at the terminal is the driver's to handle: the place has a session of its
+                # own, and until it has one, none reaches it.
+                with held_back():
+                    worker = subprocess.Popen(
+                        [sys.executable, "-m", "onward", "pipeline", *self.words],
+                        env=environment,
+                        pass_fds=files,
+                        start_new_session=True,
+                    )
                 self.workers.append(worker)
         self.link = self.meeting.link(self._watch)
         return self.link

@@ -136,9 +136,9 @@ def told(found: Forecast) -> list[str]:
         )
     ratio = found.alone / found.seconds
     lines.append(
-        f"an epoch of {found.batches:,} batches: {found.alone:.1f} s in one process, "
-        f"{found.seconds:.1f} s in a pipeline whose places have a processor each ({ratio:.2f}x), "
-        f"{found.shared:.1f} s at best on the {found.cores} cores of this machine "
+        f"an epoch of {found.batches:,} batches: {_seconds(found.alone)} in one process, "
+        f"{_seconds(found.seconds)} in a pipeline whose places have a processor each ({ratio:.2f}x), "
+        f"{_seconds(found.shared)} at best on the {found.cores} cores of this machine "
         f"({found.alone / found.shared:.2f}x; at work together each is {found.slowed:.2f} times as "
         "slow)"
     )
@@ -147,3 +147,12 @@ def told(found: Forecast) -> list[str]:
 
 def _mb(size: float) -> str:
     return f"{size / 1e6:,.2f} MB" if size < 1e8 else f"{size / 1e6:,.0f} MB"
+
+
+def _seconds(time: float) -> str:
+    """Of seconds, or of milliseconds where there is not one tenth.
+
+    >>> _seconds(24.13), _seconds(0.0312)
+    ('24.1 s', '31.2 ms')
+    """
+    return f"{time:.1f} s" if time >= 0.1 else f"{1000 * time:.1f} ms"
