@@ -123,6 +123,8 @@ WORDS: list[tuple[str, str]] = [
     ("TINY --threads 99999999999", "threads should be 1 to 1024, and is 99999999999"),
     ("TINY --width 99999999999999999999", "width should be at most 2147483647"),
     ("TINY --schedule greedy", "the schedule greedy can't draw hard negatives"),
+    ("pipeline ff-digits --stages 2 --restarts -1", "restarts should be 0 or more, and is '-1'"),
+    ("run mine.py:recipe", "a module has no .py: mine:recipe"),
     # Settings that nothing would look at
     ("TINY --optimizer adamw --momentum 0.5", "momentum is of optimizer=sgd, and optimizer is ad"),
     ("TINY --scale 2", "scale is of gamma=earlier or all, and gamma is none: it wou"),

@@ -141,5 +141,12 @@ def test_data_that_will_not_do(name: str) -> None:
 def test_samples_that_can_not_be_answered(x: Any) -> None:
     run = trained()
     assert len(run.predict(torch.zeros(2, 64))) == 2
-    with pytest.raises(ow.BadInput, match="the samples"):
+    with pytest.raises(ow.BadInput, match=r"x (should be a tensor|has NaN)"):
         run.predict(x)
+
+
+@pytest.mark.parametrize("shape", [(3, 60), (8, 8)])
+def test_samples_of_another_shape_are_no_reason_to_build_the_row_anew(shape: Any) -> None:
+    run = trained()
+    with pytest.raises(ow.BadInput, match=r"trained on samples of shape .* a single sample is x"):
+        run.predict(torch.zeros(shape))

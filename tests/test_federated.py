@@ -295,6 +295,8 @@ def test_partitions_are_as_unlike_as_asked() -> None:
         partitions.dirichlet(y[:110], 11, 0.01, 0)
     with pytest.raises(BadInput, match="take fewer clients"):
         partitions.iid(y[:5], 6, 0)
+    with pytest.raises(BadInput, match="labels_each should be 10 at most"):
+        partitions.by_label(y, 10, 11, 0)
 
 
 def test_clients_of_a_round_are_drawn_anew(tmp_path: Path) -> None:

@@ -147,6 +147,32 @@ def test_costs_of_a_resumed_run_add_up(tmp_path: Path, monkeypatch: pytest.Monke
     assert cut["share_of_limit"] > 0
 
 
+class Failing(Stopping):
+    """Asks a run to stop, and a part of it fails before it can."""
+
+    def step(self, epoch: int, samples: int) -> None:
+        super().step(epoch, samples)
+        if self.left == 0:
+            raise RuntimeError("a place is lost")
+
+
+def test_a_failure_while_it_stops_is_no_reason_to_go_on(tmp_path: Path) -> None:
+    recipe = recipes.find("ff-digits")
+    settings = replace(
+        recipe.defaults, dataset="synthetic", width=16, epochs=3, batch=60, checkpoint_every=1
+    )
+    data, machine, failing = package.load("synthetic"), Machine("cpu", threads=1), Failing(15)
+    plan = recipe.build(settings, data, 0)
+    made = new_record(plan, data, machine, 0, {})
+    failing.run = Run(plan, data, machine, made, tmp_path, failing)
+    with pytest.raises(Interrupted, match=r"stopped, at the last checkpoint .a place is lost"):
+        failing.run.train()
+    assert record.read(tmp_path)["status"] == "interrupted"
+    again = Run(recipe.build(settings, data, 0), data, machine, record.read(tmp_path), tmp_path)
+    again.resume(checkpoint.load(tmp_path / "checkpoint"))
+    assert again.train()["status"] == "finished"
+
+
 def test_an_older_record_is_told_too() -> None:
     old = {"cost": {"train_seconds": 12.0, "flops": 3e12, "energy_joules": None}}
     assert spent.line(old) == "12.0 s of training, 3 TFLOP"

@@ -297,6 +297,12 @@ def test_activations_in_place_write_into_copies() -> None:
     assert torch.equal(x, kept)
 
 
+def test_data_that_are_no_data_set_are_refused() -> None:
+    row = wrapped("LeNet", "unsupervised")
+    with pytest.raises(BadInput, match=r"data wants an onward.Dataset, and a tuple came"):
+        row.fit((torch.rand(9, 64), torch.zeros(9).long()), epochs=1)  # type: ignore[arg-type]
+
+
 def test_frozen_parameters_stay() -> None:
     row = wrapped("LeNet", "unsupervised")
     weight = row.model.get_parameter("conv2.weight")

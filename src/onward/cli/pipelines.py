@@ -229,5 +229,6 @@ def _value(flag: str, value: str) -> Any:
             raise BadInput(f"{flag} should be a number above 0, and is {value!r}")
         return number
     if not value.isdecimal():
-        raise BadInput(f"{flag} should be a whole number, 0 or more, and is {value!r}")
+        least = "0 or more" if value.startswith("-") else "a whole number"
+        raise BadInput(f"{flag} should be {least}, and is {value!r}")
     return int(value)

@@ -62,7 +62,7 @@ def by_label(y: Tensor, clients: int, each: int, seed: int) -> list[Tensor]:
 
     McMahan et al. 2017, section 3: a client then has about ``each`` labels.
     """
-    if each > (there := len(y.unique())):
+    if each > (there := len(np.unique(y.numpy()))):
         raise BadInput(f"labels_each should be {there} at most, for there are no more labels")
     _enough(y, clients * each)
     rng = random(seed, "labels")

@@ -137,10 +137,10 @@ def told(found: Forecast) -> list[str]:
     ratio = found.alone / found.seconds
     lines.append(
         f"an epoch of {found.batches:,} batches: {_seconds(found.alone)} in one process, "
-        f"{_seconds(found.seconds)} in a pipeline whose places have a processor each ({ratio:.2f}x), "
-        f"{_seconds(found.shared)} at best on the {found.cores} cores of this machine "
-        f"({found.alone / found.shared:.2f}x; at work together each is {found.slowed:.2f} times as "
-        "slow)"
+        f"{_seconds(found.seconds)} in a pipeline whose places have a processor each "
+        f"({ratio:.2f}x), {_seconds(found.shared)} at best on the {found.cores} cores of this "
+        f"machine ({found.alone / found.shared:.2f}x; at work together each is "
+        f"{found.slowed:.2f} times as slow)"
     )
     return lines
 
