@@ -198,7 +198,7 @@ def commit() -> dict[str, Any]:
 
 
 def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, check=True
-    )
+    # Without its lock of the index, which a Ctrl-C at this moment would leave behind.
+    words = ("--no-optional-locks", "-C", str(folder), *words)
+    done = subprocess.run(["git", *words], capture_output=True, text=True, timeout=10, check=True)
     return done.stdout.strip()
