@@ -168,9 +168,9 @@ def test_one_bit_flipped(copied: Path, name: str) -> None:
 def test_the_way_back_leads_to_a_whole_checkpoint(copied: Path) -> None:
     older, newer = checkpoint.positions(copied / "checkpoint")
     (newer / "cell-0.safetensors").write_bytes(b"")
-    assert f"remove {newer} to go back to {older}" in onward("resume", copied).complaint
+    assert f"remove {newer} to go back to {older}" in onward("eval", copied).complaint
     (older / "cell-1.safetensors").write_bytes(b"")
-    said = onward("resume", copied).complaint
+    said = onward("eval", copied).complaint
     assert f"and {older}, the one before, is damaged too: none is left" in said
     assert "remove" not in said
 

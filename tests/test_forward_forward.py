@@ -309,7 +309,7 @@ def test_the_linear_readout_is_shown_no_label() -> None:
         ({"temperature": "1"}, "temperature should be a number above 0, and is '1'"),
         ({"theta": "2"}, "theta should be a number, and is '2'"),
         ({"theta": math.nan}, "theta should be a number, and is nan"),
-        ({"classes": 1}, "classes should be a whole number from 2 up, and is 1"),
+        ({"classes": 0}, "classes should be a whole number from 2 up, and is 0"),
         ({"classes": "10"}, "classes should be a whole number from 2 up, and is '10'"),
     ],
 )

@@ -102,7 +102,7 @@ def test_where_a_named_text_comes_from(tmp_path: Path, monkeypatch: pytest.Monke
     assert (by_folder.note or "").endswith("; made up")
     monkeypatch.setenv("ONWARD_DATA", str(tmp_path))
     assert data.load("aesop").fingerprint() == by_file.fingerprint()
-    assert "of shape 10 x 30, 30 classes" in data.verify("aesop")
+    assert "of shape 10 x 30, values from 0 to 1, 30 classes" in data.verify("aesop")
     assert "by its length" in onward("data").out
 
 

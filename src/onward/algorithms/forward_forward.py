@@ -60,7 +60,8 @@ class ForwardForward(Contrast):
     def __post_init__(self) -> None:
         """Raises BadInput for parts and numbers that can't be."""
         super().__post_init__()
-        if not isinstance(self.classes, Integral) or self.classes < 2:
+        # One class is what data with numbers to predict have: they are refused as such, later.
+        if not isinstance(self.classes, Integral) or self.classes < 1:
             raise BadInput(f"classes should be a whole number from 2 up, and is {self.classes!r}")
 
     @property

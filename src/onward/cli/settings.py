@@ -18,7 +18,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from ..errors import BadInput, nearest
 from ..recipes import Recipe
-from ..recipes.limits import advice, unheard
+from ..recipes.limits import unheard
 
 OWN: dict[str, tuple[Any, Any, str]] = {
     "data": (str | None, None, "folder in the original layout, .npz, .csv or text"),
@@ -72,12 +72,10 @@ def run_parser(recipe: Recipe, name: str) -> ArgumentParser:
 def parse(recipe: Recipe, name: str, words: Sequence[str]) -> tuple[Any, Namespace]:
     """(settings of the recipe, everything else).  Raises BadInput in one line.
 
-    What nothing would look at is refused, and what is allowed but seldom meant is told of.
+    What nothing would look at is refused.
     """
     settings, given = _parsed(recipe, name, words)
     unheard(settings, recipe.defaults)
-    if told := advice(settings, recipe.defaults):
-        print(f"onward: {told}", file=sys.stderr)
     return settings, given
 
 

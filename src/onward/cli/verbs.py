@@ -95,6 +95,7 @@ def run(given: argparse.Namespace) -> int:
     from ..plan import Machine
     from ..progress import progress_for
     from ..recipes import running
+    from ..recipes.limits import advice
 
     machine = Machine(flags.device, flags.precision, flags.threads, flags.fast)
 
@@ -113,7 +114,10 @@ def run(given: argparse.Namespace) -> int:
             ),
         )
 
-    return see_through(train, out)
+    code = see_through(train, out)
+    if code == 0 and (told := advice(settings, recipe.defaults)):
+        print(f"onward: {told}", file=sys.stderr)
+    return code
 
 
 def resume(given: argparse.Namespace) -> int:
