@@ -141,6 +141,8 @@ def test_data_that_will_not_do(name: str) -> None:
 def test_samples_that_can_not_be_answered(x: Any) -> None:
     run = trained()
     assert len(run.predict(torch.zeros(2, 64))) == 2
+    with pytest.raises(ow.BadInput, match="x holds no sample"):
+        run.predict(torch.zeros(0, 64))
     with pytest.raises(ow.BadInput, match=r"x (should be a tensor|has NaN)"):
         run.predict(x)
 

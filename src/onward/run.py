@@ -148,8 +148,9 @@ class Run:
                 path = self.out / "record.json" if self.out is not None else None
                 if path is not None and (found := record.read(path))["status"] == "running":
                     record.write(path, {**found, "status": "interrupted"})
-            if self._stop and not isinstance(error, Interrupted):
-                # Whoever asked to stop is not to see it go on, as after a lost place it would.
+            if self._stop and not isinstance(error, Interrupted | BadInput | OSError):
+                # Whoever asked to stop is not to see it go on, as after a lost place it would; what
+                # is told in words of its own is told as ever.
                 raise Interrupted(f"stopped, at the last checkpoint ({error})") from error
             raise
         finally:

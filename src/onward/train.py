@@ -78,8 +78,10 @@ class Trained:
     def _refuse_others(self, x: Tensor) -> None:
         """Raise BadInput for what are no samples, or not such as the row was trained on."""
         refuse_samples(x, "x")
+        if len(x) == 0:
+            raise BadInput("x holds no sample")
         wanted = self.record["data"]["shape"]
-        if x[0].numel() != prod(wanted):
+        if prod(x.shape[1:]) != prod(wanted):
             raise BadInput(
                 f"the row was trained on samples of shape {tuple(wanted)}, and x is "
                 f"{tuple(x.shape)}: wanted [N, {', '.join(map(str, wanted))}], a single sample is "
