@@ -113,8 +113,10 @@ def load(folder: Path) -> Saved:
     found = positions(folder)
     if not found:
         raise BadInput(f"{folder} holds no checkpoint")
-    path = found[-1]
-    return _whole(path, _way_out(found))
+    try:
+        return _whole(found[-1], "")
+    except BadInput:  # only now the one before is read, to say whether it would do
+        return _whole(found[-1], _way_out(found))
 
 
 def _way_out(found: list[Path]) -> str:

@@ -100,4 +100,6 @@ def advice(settings: Any, usual: Any) -> str | None:
 
 def _written(value: Any) -> str:
     """As one would write it behind a flag."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return (
+        str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
+    )
