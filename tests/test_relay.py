@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from command import onward
@@ -356,3 +357,114 @@ def test_keys_and_words_that_will_not_do(row: list[Path], keys: Path, tmp_path: 
     not_latents = onward("relay", "sign", tmp_path / "x.safetensors", keys / "a.key").complaint
     assert "not a file of latents" in not_latents
     assert not list(tmp_path.glob("*.sig"))
+
+
+def test_parts_are_joined_into_the_run_of_the_whole_row(row: list[Path], tmp_path: Path) -> None:
+    """In any order, and without the files that travelled; weights, optimisers and all."""
+    whole, out = tmp_path / "whole", tmp_path / "joined"
+    words = ("run", "uff-dae-mnist", *TINY, "--widths", WIDTHS["dae"], "--regime", "separate")
+    assert onward(*words, "--alone", "--out", whole).code == 0
+    parts = []
+    for site in reversed(row):
+        parts.append(tmp_path / site.name)
+        shutil.copytree(site, parts[-1], ignore=shutil.ignore_patterns(relay.FILE))
+    done = onward("relay", "join", *parts, "--threads", "1", "--out", out)
+    assert done.code == 0, done.err
+    wanted, came = (checkpoint.load(folder / "checkpoint") for folder in (whole, out))
+    assert wanted.tensors.keys() == came.tensors.keys()
+    for name, tensors in wanted.tensors.items():
+        assert tensors.keys() == came.tensors[name].keys()
+        assert all(torch.equal(tensors[key], came.tensors[name][key]) for key in tensors), name
+    assert wanted.state["optimizers"] == came.state["optimizers"]
+    told, found = record.read(whole), record.read(out)
+    for key in ("epochs", "data", "seed", "settings", "schedule", "test_error", "confusion"):
+        assert told[key] == found[key], key
+    for key in ("epoch", "stage", "rate", "readout_loss", "readouts"):
+        assert told["curves"][key] == found["curves"][key], key
+    for theirs, ours in zip(told["curves"]["cells"], found["curves"]["cells"], strict=True):
+        assert theirs["loss"] == ours["loss"]
+        assert theirs.keys() == ours.keys()
+    assert found["cost"]["data_passes"] == pytest.approx(told["cost"]["data_passes"], abs=1e-3)
+    assert [part["part"] for part in found["parts"]] == list(NAMES)
+    assert "part" not in found
+    samples = tmp_path / "x.npy"
+    np.save(samples, data.load("synthetic").test.x.numpy())
+    assert onward("predict", out, samples).out == onward("predict", whole, samples).out
+    assert f"{100 * told['test_error']['linear']:.2f}" in onward("eval", out).out
+    assert "already holds a run" in onward("relay", "join", *parts, "--out", out).complaint
+
+
+def test_a_row_without_a_readout_is_joined(tmp_path: Path) -> None:
+    words = (
+        *("uff-anomaly-mnist", "--dataset", "synthetic", "--widths", "[8, 6]", "--epochs", "1"),
+        *("--regime", "separate", "--threads", "1"),
+    )
+    a, b, out, whole = (tmp_path / name for name in ("a", "b", "out", "whole"))
+    assert onward("run", *words, "--out", whole).code == 0
+    assert onward("relay", *words, "--out", a).code == 0
+    assert onward("relay", file(a), "--threads", "1", "--out", b).code == 0
+    assert onward("relay", "join", a, b, "--threads", "1", "--out", out).code == 0
+    assert record.read(out)["test_error"] == record.read(whole)["test_error"]
+
+
+def test_what_can_not_be_joined_is_refused(row: list[Path], tmp_path: Path) -> None:
+    def said(*parts: object) -> str:
+        out = tmp_path / "out"
+        complaint = onward("relay", "join", *parts, "--threads", "1", "--out", out).complaint
+        assert not out.exists()
+        return complaint
+
+    a, b, c, d = row
+    assert "wants the folders of all parts" in said()
+    assert "readout is not among them" in said(a, b, c)
+    assert "cell-1, cell-2 are not among them" in said(a, d)
+    assert f"{a} and {a} are both cell-0" in said(a, a, b, c, d)
+    assert "there is none at" in said(a, b, c, tmp_path / "nowhere")
+    assert "--signed_by is for files" in said(a, b, c, d, "--signed_by", "a.pub")
+    assert "'d' is not a flag" in said(a, b, "--seed", "1", "d") or "no setting" in said(
+        a, "--seed", "1"
+    )
+    other = ("--data", "digits")
+    assert "digits" in said(a, b, c, d, *other)
+
+    # The same row by its settings, on other samples: its cell 0 is not the one that b learned from.
+    samples, mine = data.load("synthetic"), tmp_path / "mine.npz"
+    np.savez(mine, x_train=samples.train.x[:400].numpy(), y_train=samples.train.y[:400].numpy(),
+             x_test=samples.test.x.numpy(), y_test=samples.test.y.numpy())  # fmt: skip
+    words = ("relay", "uff-dae-mnist", *TINY, "--widths", WIDTHS["dae"], "--regime", "separate")
+    assert onward(*words, "--data", mine, "--out", tmp_path / "mine").code == 0
+    assert "did not learn from what" in said(tmp_path / "mine", b, c, d)
+    assert onward(*words, "--lr", "0.01", "--out", tmp_path / "lr").code == 0
+    assert "they differ in settings" in said(tmp_path / "lr", b, c, d)
+
+    cut = tmp_path / "cut"
+    shutil.copytree(b, cut)
+    found = record.read(cut)
+    record.write(cut / "record.json", {**found, "status": "interrupted"})
+    assert "is not finished (interrupted): `onward resume" in said(a, cut, c, d)
+    silent = {**found, "latents": {**found["latents"], "written": None}}
+    record.write(cut / "record.json", silent)
+    assert "has not written its latents" in said(a, cut, c, d)
+    assert relay.waits(cut)
+    record.write(cut / "record.json", {**found, "recipe": "mine:recipe"})
+    assert "differ in recipe" in said(a, cut, c, d)
+    record.write(cut / "record.json", found)
+    newest = checkpoint.positions(cut / "checkpoint")[-1]
+    (newest / "cell-1.safetensors").write_bytes(b"\x80")
+    assert "holds a pickle" in said(a, cut, c, d)
+
+
+def test_a_recipe_of_ones_own_is_never_taken_from_a_part(row: list[Path], tmp_path: Path) -> None:
+    parts = []
+    for site in row:
+        parts.append(tmp_path / site.name)
+        shutil.copytree(site, parts[-1])
+        found = record.read(site)
+        record.write(parts[-1] / "record.json", {**found, "recipe": "mine:recipe"})
+    out = tmp_path / "out"
+    said = onward("relay", "join", *parts, "--threads", "1", "--out", out).complaint
+    assert "no recipe of Onward: name it with --recipe" in said
+    done = onward(
+        "relay", "join", *parts, "--recipe", "uff-dae-mnist", "--threads", "1", "--out", out
+    )
+    assert done.code == 0, done.err

@@ -8,7 +8,7 @@ from .data import Dataset
 from .errors import BadInput, not_finite
 from .plan import Plan
 from .row import Row
-from .schedules import frozen, greedy
+from .schedules import alone, frozen, greedy
 
 
 def refuse_unfit(plan: Plan, data: Dataset) -> None:
@@ -103,10 +103,10 @@ def _refuse_stored(plan: Plan) -> None:
     if plan.augment is None:
         return
     schedule = getattr(plan.schedule, "func", plan.schedule)
-    if schedule is greedy or schedule is frozen:
+    if schedule in (greedy, frozen, alone):
         raise BadInput(
-            f"the schedule {schedule.__name__} can't serve augmented samples (jitter): it keeps "
-            "what frozen cells answer to each. Take the schedule simultaneous, or jitter=0"
+            f"the schedule {schedule.__name__} can't serve augmented samples (jitter): what "
+            "frozen cells answer to each is kept. Take the schedule simultaneous, or jitter=0"
         )
     if getattr(plan.schedule, "keywords", {}).get("fresh"):
         raise BadInput(

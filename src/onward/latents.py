@@ -44,6 +44,8 @@ class Latents:
     path: Path
     about: dict[str, Any]
     tensors: dict[str, Tensor]
+    identity: str
+    """One sum for the sums of all tensors."""
 
     @property
     def cell(self) -> int:
@@ -51,8 +53,8 @@ class Latents:
         return int(self.about["cell"])
 
 
-def write(path: Path, about: Mapping[str, Any], answers: Answers) -> None:
-    """Write a file of latents whole or not at all; ``about`` is plain JSON.
+def write(path: Path, about: Mapping[str, Any], answers: Answers) -> str:
+    """Write a file of latents whole or not at all; ``about`` is plain JSON.  -> its identity.
 
     Raises BadInput where the disk refuses, and where a number is not finite.
     """
@@ -82,6 +84,7 @@ def write(path: Path, about: Mapping[str, Any], answers: Answers) -> None:
             os.fsync(file.fileno())
         os.replace(beside, path)
         sync_folder(path.parent)
+        return _identity(sums)
     except OSError as error:
         raise BadInput(f"{path} could not be written: {error.strerror or error}") from error
     finally:
@@ -153,7 +156,11 @@ def read(path: Path) -> Latents:
             raise BadInput(f"{path} is damaged: the {split} split is not what was written; {again}")
         tensors[split] = torch.from_numpy(rows)
         start += 4 * prod(shape)
-    return Latents(path, about, tensors)
+    return Latents(path, about, tensors, _identity(sums))
+
+
+def _identity(sums: Mapping[str, str]) -> str:
+    return hashlib.sha256(" ".join(sums[split] for split in SPLITS).encode()).hexdigest()
 
 
 def _header(

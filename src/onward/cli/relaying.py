@@ -1,6 +1,7 @@
 """``onward relay``: one part of a row at a site of its own, and who signed what it is handed."""
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,17 @@ HELP = """\
 usage: onward relay RECIPE [--SETTING VALUE ...] --out DIR      the first cell, on samples
        onward relay LATENTS --out DIR                           the next cell, on a file of latents
        onward relay LATENTS LATENTS ... --data PATH --out DIR   the readout, on the files of all
+       onward relay join DIR DIR ... --data PATH --out DIR      all parts into one run
        onward relay keys NAME                 make NAME.key, to sign with, and NAME.pub, for others
        onward relay sign LATENTS NAME.key     write LATENTS.sig, to travel with the file
 
 Each site trains one cell of the row and leaves DIR/latents.safetensors for the next, which needs
 nothing else: no sample, label or gradient travels. Settings and seed are those of the first site.
-The weights are those of `onward run RECIPE --regime separate`, bit for bit.
+The weights are those of `onward run RECIPE --regime separate`, bit for bit. Who has the folders of
+all parts (without their latents) joins them; predict, eval and export take what comes of it.
 
   --data PATH        for the readout: where the labels are, in the data set that the row began with
+                     (to join: the same)
   --recipe NAME      MODULE:ATTRIBUTE of a recipe of your own; it is never taken from a file
   --signed_by PATHS  NAME.pub,NAME.pub,...: train only on files that one of these signed
   --device, --precision, --threads as for `onward run`
@@ -37,8 +41,17 @@ def run(given: argparse.Namespace) -> int:
         return 0
     if words[0] in ("keys", "sign"):
         return _sign(*words)
+    joined = words[0] == "join"
     files = [word for word in words if Path(word).suffix == ".safetensors"]
-    if words[0] in files:
+    if joined:
+        files = list(itertools.takewhile(lambda word: not word.startswith("--"), words[1:]))
+        flags = cli_settings.parse_relay(words[1 + len(files) :])
+        recipe, settings, name = None, None, flags.recipe
+        if not files:
+            raise BadInput("`onward relay join` wants the folders of all parts: DIR DIR ...")
+        if flags.signed_by is not None:
+            raise BadInput("--signed_by is for files of latents, and join takes folders of parts")
+    elif words[0] in files:
         flags = cli_settings.parse_relay([word for word in words if word not in files])
         recipe, settings, name = None, None, flags.recipe
     else:
@@ -49,9 +62,11 @@ def run(given: argparse.Namespace) -> int:
             return 0
         settings, flags = cli_settings.parse(recipe, name, rest)
     if flags.out is None:
-        raise BadInput("`onward relay` wants the folder of this site's part: --out DIR")
+        wanted = "the run that comes of it" if joined else "this site's part"
+        raise BadInput(f"`onward relay` wants the folder of {wanted}: --out DIR")
     from ..plan import Machine
     from ..progress import progress_for
+    from ..recipes import joining
     from ..recipes import relay as relays
 
     out = Path(flags.out)
@@ -64,6 +79,9 @@ def run(given: argparse.Namespace) -> int:
             relays.first(recipe, settings, seed=flags.seed, name=name, **more)
             return
         found = [Path(file) for file in files]
+        if joined:
+            joining.join(found, recipe=name, **more)
+            return
         keys = [Path(key) for key in (flags.signed_by or "").split(",") if key]
         if flags.signed_by is not None and not keys:
             raise BadInput("--signed_by wants files of public keys: NAME.pub, or NAME.pub,NAME.pub")

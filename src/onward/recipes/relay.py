@@ -33,7 +33,7 @@ from ..local import Station
 from ..plan import Machine, Plan
 from ..prefix import CHUNK
 from ..progress import Progress
-from ..record import Record, read
+from ..record import Record, read, write
 from ..row import Row
 from ..run import Run
 from ..version import __version__
@@ -54,6 +54,7 @@ class _Site:
     plan: Plan
     dataset: Dataset
     about: dict[str, Any]  # of the row: recipe, settings, seed, samples
+    read: Sequence[str] = ()  # identities of the files of latents that it learns from
 
     @property
     def name(self) -> str:
@@ -157,7 +158,9 @@ def resume(
 def waits(folder: Path) -> bool:
     """Whether a part's training is over and its latents are not written."""
     record = read(folder)
-    return record.get("part", HEAD) != HEAD and not (folder / FILE).exists()
+    if record.get("part", HEAD) == HEAD:
+        return False
+    return not (folder / FILE).exists() or not record.get("latents", {}).get("written")
 
 
 def _site(files: Sequence[Latents], data_path: str | None, own: str | None) -> _Site:
@@ -175,7 +178,8 @@ def _site(files: Sequence[Latents], data_path: str | None, own: str | None) -> _
     if have == list(range(cells)):
         if plan.row.readout is None:
             raise BadInput(f"{about['recipe']} has no readout to train")
-        return _head_site(recipe, settings, files, about, data_path)
+        site = _head_site(recipe, settings, files, about, data_path)
+        return dataclasses.replace(site, read=[file.identity for file in files])
     if len(files) > 1:
         raise BadInput(
             f"the readout wants the latents of all {cells} cells, in order, and got those of "
@@ -190,7 +194,8 @@ def _site(files: Sequence[Latents], data_path: str | None, own: str | None) -> _
     splits = [Split(x, torch.zeros(len(x), dtype=torch.long)) for x in tensors.values()]
     name = f"{about['data']['name']}, latents of cell-{number - 1}"
     dataset = Dataset(name, splits[0], splits[1], splits[2], 1, (), "latents")
-    return _cell_site(recipe, settings, about["seed"], number, dataset, about)
+    site = _cell_site(recipe, settings, about["seed"], number, dataset, about)
+    return dataclasses.replace(site, read=[files[0].identity])
 
 
 def _one_row(files: Sequence[Latents]) -> dict[str, Any]:
@@ -221,7 +226,7 @@ def _cell_site(
         raise BadInput(f"{station.name} takes {wanted} numbers a sample, and the file has {came}")
     row = Row([station], whole.row.algorithm, None, counted=(0,))
     schedule = partial(schedules.alone, order=number)
-    plan = Plan(row, schedule, whole.training)
+    plan = Plan(row, schedule, whole.training, whole.augment)
     return _Site(number, plan, dataset, about)
 
 
@@ -260,7 +265,7 @@ def _head_site(
     # The same readout, on one cell that hands it all latents side by side.
     head.normalise = partial(_each, widths, head.normalise)
     head.read = (0,)
-    beside = Station("latents", Untouched(sum(widths)), {})
+    beside = Station("answers", Untouched(sum(widths)), {})
     single = Row([beside], Clean(), row.readout, counted=(0,))
     schedule = partial(schedules.frozen, order=len(row.stations))
     return _Site(HEAD, Plan(single, schedule, plan.training), dataset, about)
@@ -288,13 +293,14 @@ def _train(
         command=_command(site, recipe, machine, local, out),
     )
     record["part"] = site.name
+    record["latents"] = {"read": list(site.read), "written": None, "bytes": 0}
     run = Run(site.plan, site.dataset, machine, record, out, progress)
     train.claim_folder(out, resume=False)
     if local:
         write_atomically(out / train.LOCAL, json.dumps(local).encode())
     run.train()
     _hand_on(site, out)
-    return run.record
+    return read(out)
 
 
 def _command(
@@ -320,7 +326,10 @@ def _hand_on(site: _Site, folder: Path) -> None:
     shape = _answer(cell, splits["train"][:1]).shape[1:]
     answers = {split: ((len(x), *shape), _answers(cell, x)) for split, x in splits.items()}
     about = {**site.about, "cell": site.part, "onward": __version__}
-    latents.write(folder / FILE, about, answers)
+    written = latents.write(folder / FILE, about, answers)
+    size = (folder / FILE).stat().st_size
+    told = {"read": list(site.read), "written": written, "bytes": size}
+    write(folder / "record.json", {**read(folder), "latents": told})
 
 
 def _answers(cell: nn.Module, x: Tensor) -> Iterator[Tensor]:
