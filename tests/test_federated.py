@@ -320,6 +320,8 @@ def test_a_file_for_each_client(tmp_path: Path) -> None:
     (only,) = federate(tmp_path / "run", *words)["rounds"]
     assert len(only["samples"]) == 2
     assert only["samples"][0] < only["samples"][1] <= 70
+    said = onward("federate", *words, "--clients", "3", "--out", tmp_path / "no").complaint
+    assert said == f"clients=3, and {files} holds 2 .npz files, one a client: leave clients out"
     cut = {name: v[..., :3] if v.ndim > 1 else v for name, v in {**own, **empty}.items()}
     np.savez(files / "2.npz", **cut)  # type: ignore[arg-type]
     assert (

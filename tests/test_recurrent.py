@@ -702,7 +702,7 @@ def test_schedules_with_one_pass_refuse_a_sweep() -> None:
         with pytest.raises(BadInput, match=f"{name} can't serve RecurrentForwardForward"):
             schedule(row_of(negatives=wrong_label), x, y, generator(0, "negatives"))
     alone = partial(schedules.alone, order=0)
-    with pytest.raises(BadInput, match="alone can't serve RecurrentForwardForward"):
+    with pytest.raises(BadInput, match="a relay can't serve RecurrentForwardForward"):
         alone(row_of((8,), readout=False, negatives=wrong_label), x, y, generator(0, "n"))
 
 
@@ -848,7 +848,7 @@ def test_the_command_runs_stops_goes_on_and_answers(tmp_path: Path) -> None:
         (("run", "--damping", "1"), "damping should be a number from 0 to below 1"),
         (("run", "--iterations", "0"), "iterations should be 1 or more"),
         (("run", "--linear", "false"), "hard negatives are drawn from the scores"),
-        (("relay", "--negatives", "wrong"), "alone can't serve RecurrentForwardForward"),
+        (("relay", "--negatives", "wrong"), "a relay can't serve RecurrentForwardForward"),
     ],
 )
 def test_words_that_will_not_do(words: tuple[str, ...], told: str, tmp_path: Path) -> None:

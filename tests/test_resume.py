@@ -1,5 +1,6 @@
 """A run that is killed, at any moment and as often as you like, ends as if nothing had happened."""
 
+import io
 import json
 import os
 import random
@@ -246,6 +247,8 @@ class Press:
 
     def epoch(self, epoch: int, summary: dict[str, float | None]) -> None: ...
 
+    def stopping(self) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -281,6 +284,30 @@ def test_fit_goes_on_where_it_stopped(tmp_path: Path) -> None:
     again = fit(tmp_path / "run", resume=True)
     assert again.test_error == whole.test_error
     assert all(before[name].equal(value) for name, value in weights(tmp_path / "run").items())
+
+
+@pytest.mark.parametrize(("patience", "told"), [(0.05, True), (60.0, False)])
+def test_a_stop_that_takes_a_while_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, patience: float, told: bool
+) -> None:
+    """Of one that comes at once nothing is said."""
+    monkeypatch.setattr(progress, "PATIENCE", patience)
+    stream = io.StringIO()
+    lines = progress.Lines(stream)
+    step = lines.step
+
+    def slow(epoch: int, samples: int) -> None:
+        step(epoch, samples)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.5 if told else 0.1)
+
+    monkeypatch.setattr(lines, "step", slow)
+    with pytest.raises(Interrupted):
+        fit(None, progress=lines)
+    assert (progress.STOPPING in stream.getvalue()) == told
+    assert lines.late.timer is not None
+    lines.late.timer.join(5)
+    assert not lines.late.timer.is_alive()
 
 
 def test_a_folder_of_fit_is_resumed_by_its_program_only(tmp_path: Path) -> None:

@@ -104,8 +104,9 @@ def _refuse_stored(plan: Plan) -> None:
         return
     schedule = getattr(plan.schedule, "func", plan.schedule)
     if schedule in (greedy, frozen, alone):
+        who = "a relay" if schedule is alone else f"the schedule {schedule.__name__}"
         raise BadInput(
-            f"the schedule {schedule.__name__} can't serve augmented samples (jitter): what "
+            f"{who} can't serve augmented samples (jitter): what "
             "frozen cells answer to each is kept. Take the schedule simultaneous, or jitter=0"
         )
     if getattr(plan.schedule, "keywords", {}).get("fresh"):

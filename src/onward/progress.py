@@ -1,7 +1,9 @@
 """Showing long work: a bar on a terminal, plain lines elsewhere, nothing in tests."""
 
 import sys
+import threading
 import time
+from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
 
@@ -16,6 +18,9 @@ class Progress(Protocol):
 
     def epoch(self, epoch: int, summary: dict[str, float | None]) -> None:
         """An epoch is over; errors as fractions, None where not measured."""
+
+    def stopping(self) -> None:
+        """A stop was asked for: after the step under way, or after the round elsewhere."""
 
     def close(self) -> None:
         """Nothing more comes."""
@@ -33,6 +38,9 @@ class Silent:
     def epoch(self, epoch: int, summary: dict[str, float | None]) -> None:
         """Nothing."""
 
+    def stopping(self) -> None:
+        """Nothing."""
+
     def close(self) -> None:
         """Nothing."""
 
@@ -44,6 +52,7 @@ class Lines:
         self.stream, self.every = stream or sys.stderr, every
         self.last = -1e9
         self.name, self.epochs, self.samples, self.rate = "", 0, 0, _Rate()
+        self.late = _Late(lambda: print(STOPPING, file=self.stream, flush=True))
 
     def stage(self, name: str, epochs: int, samples: int) -> None:
         """Remember what is under way."""
@@ -64,8 +73,13 @@ class Lines:
         words += [f"{self.rate.per_second():,.0f} samples/s", f"{self.rate.left(left)} left"]
         print("  ".join(words), file=self.stream, flush=True)
 
+    def stopping(self) -> None:
+        """Print so, unless it ends at once."""
+        self.late.begin()
+
     def close(self) -> None:
         """Nothing is open."""
+        self.late.cancel()
 
 
 class Bar:
@@ -87,6 +101,7 @@ class Bar:
         self.task: Any = None
         self.name, self.epochs, self.samples, self.detail = "", 0, 0, ""
         self.rate, self.done = _Rate(), 0
+        self.late = _Late(lambda: self.bar.console.print(STOPPING))
 
     def stage(self, name: str, epochs: int, samples: int) -> None:
         """A new line of the display; the first one opens it (bad input comes before)."""
@@ -108,9 +123,36 @@ class Bar:
         """Show the newest errors."""
         self.detail = "  ".join(_errors(summary)) or self.detail
 
+    def stopping(self) -> None:
+        """Print so, unless it ends at once."""
+        self.late.begin()
+
     def close(self) -> None:
         """Leave the terminal as it was."""
+        self.late.cancel()
         self.bar.stop()
+
+
+STOPPING = "stopping after what is under way; Ctrl-C once more stops at once"
+PATIENCE = 2.0
+"""Seconds after which a stop that has not come is told of."""
+
+
+class _Late:
+    """Says something a while after it was asked to, unless that is cancelled before."""
+
+    def __init__(self, say: Callable[[], None]):
+        self.say = say
+        self.timer: threading.Timer | None = None
+
+    def begin(self) -> None:
+        self.timer = threading.Timer(PATIENCE, self.say)
+        self.timer.daemon = True
+        self.timer.start()
+
+    def cancel(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
 
 
 class _Rate:

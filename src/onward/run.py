@@ -162,6 +162,7 @@ class Run:
         if self._stop:
             raise KeyboardInterrupt
         self._stop = True
+        self.progress.stopping()
 
     def stages(self) -> Iterator[Stage]:
         """What the schedule has the row do, one after another."""
@@ -390,8 +391,7 @@ class Run:
         return itemsize * sum(int(cell["outputs"]) + beside for cell in cells[:-1])
 
     def _measure_memory(self, resident: int) -> None:
-        now = meter.peak_bytes(self.device, resident)
-        cost = self.record["cost"]
+        cost, now = self.record["cost"], meter.peak_bytes(self.device, resident)
         # No growth is no measurement: the process had been larger before this run began.
         cost["peak_memory_bytes"] = max(cost["peak_memory_bytes"] or 0, now) or None
 

@@ -365,14 +365,14 @@ def alone(row: Row, x: Tensor, y: Tensor, rng: Generator, *, order: int) -> Iter
         raise BadInput("the schedule alone trains one cell, without a readout")
     if not one_view(algorithm) or algorithm.hints != "none" or algorithm.targets:
         raise BadInput(
-            f"the schedule alone can't serve {type(algorithm).__name__}: a file of one answer a "
-            "sample holds no labels, hints, mixtures or other views. Cells that restore what they "
-            "see (recipes uff-*) need none"
+            f"a relay can't serve {type(algorithm).__name__}: a file of one answer a sample holds "
+            "no labels, hints, mixtures or other views. Cells that restore what they see (recipes "
+            "uff-*) need none"
         )
     if algorithm.originals and order > 0:
         raise BadInput(
-            "the schedule alone can't serve target=original: the samples stay where the first cell "
-            "is. Take target=own"
+            "a relay can't serve target=original: the samples stay where the first cell is. Take "
+            "target=own"
         )
     station = row.stations[0]
 

@@ -12,6 +12,7 @@ import torch
 
 from .. import data
 from ..plan import Machine, Plan
+from ..progress import Silent
 from ..record import check, without_times
 from ..run import Interrupted, Run
 from ..schedules import Schedule
@@ -127,27 +128,18 @@ def check_settings(recipe: Any, named: data.Dataset | None = None) -> Promises:
 
 
 @dataclass
-class _StopAfter:
+class _StopAfter(Silent):
     """A progress display that presses Ctrl-C after some steps."""
 
     steps: int
     run: Run | None = None
     seen: int = 0
 
-    def stage(self, name: str, epochs: int, samples: int) -> None:
-        """Nothing."""
-
     def step(self, epoch: int, samples: int) -> None:
         """Count, and press."""
         self.seen += 1
         if self.seen == self.steps and self.run is not None:
             self.run.stop()
-
-    def epoch(self, epoch: int, summary: dict[str, float | None]) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
 
 
 def _same(a: Run, b: Run, promise: str) -> None:

@@ -48,7 +48,13 @@ def start(
     """
     name = name or recipe.name
     if terms.partition == "files":
-        terms = dataclasses.replace(terms, clients=len(_files(terms)))
+        files = len(_files(terms))
+        if terms.clients not in (files, Federation.clients):
+            raise BadInput(
+                f"clients={terms.clients}, and {terms.files} holds {files} .npz files, one a "
+                "client: leave clients out"
+            )
+        terms = dataclasses.replace(terms, clients=files)
     server = _Server(recipe, settings, terms, seed, machine, name, grid, tell)
     return running.start(
         recipe,
