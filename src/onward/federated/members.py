@@ -117,7 +117,8 @@ class Members:
                 self._read(asked, clients[node], reply, still)
         for client in chosen:
             if client not in asked.replies and client not in asked.refused:
-                asked.refused[client] = f"no answer within {self.terms.wait:g} s"
+                late = f"no answer within {self.terms.wait:g} s: give it longer (--wait)"
+                asked.refused[client] = late
                 self.holds[client] = set()  # whoever comes back may have forgotten
         asked.replies = dict(sorted(asked.replies.items()))
         asked.answers = dict(sorted(asked.answers.items()))
