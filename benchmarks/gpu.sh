@@ -4,6 +4,7 @@
 # Jobs: epoch ff-mnist bp-mnist, ff-free-mnist ff-local-mnist ff-mnist-4x2000 ff-mnist-4x2000-fast
 # ff-recurrent-mnist ff-jitter-mnist bp-cifar10 ff-cifar10 (until they say that nothing is left), uff-DATA, theta-DATA and
 # collab-DATA for DATA mnist, fashion and cifar10, goodness, phases, blackbox, hinton, cost. Without names, all of them in turn.
+# And federation, by name only: it wants Flower there.
 # Thresholds that theta-DATA finds go by hand into FACTORS of recipes/collab.py, before collab-DATA.
 set -euo pipefail
 data=$1; out=$2; shift 2
@@ -53,7 +54,7 @@ for job in "${jobs[@]}"; do
     uff-*) nine_minutes table uff --only "${job#uff-}" --seeds 0-2 --data "$data" ;;
     theta-*) nine_minutes table theta --only "$job" --seeds 0-2 --data "$data" ;;
     collab-*) nine_minutes table collaboration --only "$job" --seeds 0-2 --data "$data" ;;
-    goodness|phases|blackbox|hinton) nine_minutes table "$job" --seeds 0-2 --data "$data" ;;
+    goodness|phases|blackbox|hinton|federation) nine_minutes table "$job" --seeds 0-2 --data "$data" ;;
     cost) nine_minutes bench cost --seeds 0-2 --data "$data/mnist" ;;
     *) echo "no job $job" >&2; exit 2 ;;
   esac
