@@ -228,6 +228,35 @@ def test_resume_of_a_run_on_data_from_a_file(
     assert record.read(tmp_path / "run")["data"]["name"] == "own"
 
 
+@pytest.mark.parametrize("broken", ["cut", "gone", "noise"])
+def test_a_damaged_record_is_put_back(broken: str, tmp_path: Path) -> None:
+    """From the last checkpoint; a finished run is measured anew, and one in the middle goes on."""
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    assert onward("run", *KINDS["simultaneous"], "--out", whole).code == 0
+    shutil.copytree(whole, run)
+    path = run / "record.json"
+    before = path.read_bytes()
+    after = {"cut": before[:1000], "gone": None, "noise": b"\xff\x00"}[broken]
+    path.unlink()
+    if after is not None:
+        path.write_bytes(after)
+    said = onward("eval", run).complaint
+    if broken == "cut":
+        assert f"cut short or changed. `onward resume {run}` goes on from the last" in said
+    done = onward("resume", run)
+    assert done.code == 0, done.err
+    assert done.err.startswith(f"onward: {said}")
+    same(run, whole)
+    kept = path.with_name("record.json.damaged")
+    assert (kept.read_bytes() if kept.exists() else None) == after
+
+    shutil.rmtree(run / "checkpoint")
+    path.write_text("{")
+    said = onward("resume", run).complaint
+    assert said.endswith("it was cut short or changed")
+    assert path.read_text() == "{"
+
+
 # From Python
 
 

@@ -79,6 +79,7 @@ INSIDE: dict[str, dict[str, tuple[type, ...]]] = {
 OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
     "": {
         **{"measure": _TEXT, "text": _OBJECT, "places": _LIST},
+        **{"part": _TEXT, "latents": _OBJECT, "parts": _LIST},
         **{"federation": _OBJECT, "rounds": _LIST},
     },
     "data": {"target": _TEXT, "symbols": _TEXT, "columns": _LIST},
@@ -135,8 +136,11 @@ def read(path: Path) -> Record:
     try:
         record = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
     except (ValueError, OSError, RecursionError) as error:
+        there = (path.parent / "checkpoint").is_dir()
+        way_out = f". `onward resume {path.parent}` goes on from the last checkpoint's copy"
         raise BadInput(
             f"{path} is not a readable record ({error}): it was cut short or changed"
+            f"{way_out if there else ''}"
         ) from error
     check(record, str(path))
     return dict(record)

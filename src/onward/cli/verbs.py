@@ -127,6 +127,8 @@ def resume(given: argparse.Namespace) -> int:
     from ..record import read
 
     folder: Path = given.folder
+    if wrong := running.put_back(folder):
+        print(f"onward: {wrong}", file=sys.stderr)
     if given.threads is not None:
         _say_threads(folder, given.threads)
     _say_beginning(folder)

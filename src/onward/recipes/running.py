@@ -18,7 +18,7 @@ from ..errors import BadInput
 from ..files import write_atomically
 from ..plan import Machine, Plan
 from ..progress import Progress
-from ..record import Record, check, read
+from ..record import Record, check, read, write
 from ..run import Run
 from . import find, pictures
 from .recipe import Recipe
@@ -102,6 +102,33 @@ def start(
         content = {**local, "beside": list(beside)}
         write_atomically(out / train.LOCAL, json.dumps(content).encode())
     return _finished(run, plan, dataset, out)
+
+
+def put_back(folder: Path) -> str | None:
+    """Put the last checkpoint's copy in the place of a record that is gone, or no JSON.
+
+    -> What was wrong with it; None where nothing is. What was there stays as record.json.damaged.
+    Raises BadInput where there is no copy.
+    """
+    path = folder / "record.json"
+    try:
+        if path.exists():
+            json.loads(path.read_bytes())
+            return None
+    except (ValueError, OSError, RecursionError):
+        pass
+    try:
+        read(folder)
+    except BadInput as error:
+        if not checkpoint.positions(folder / "checkpoint"):
+            raise
+        copy = checkpoint.load(folder / "checkpoint").state.get("record")
+        check(copy, str(checkpoint.positions(folder / "checkpoint")[-1]))
+        if path.exists():
+            path.replace(path.with_name("record.json.damaged"))
+        write(path, dict(copy or {}))
+        return str(error)
+    return None
 
 
 def resume(
