@@ -78,7 +78,7 @@ def join(
             f"({parts[0].record['data']['name']}): their fingerprints differ. Name the original "
             "with --data PATH"
         )
-    typed = ["onward", "relay", "join", *(part.folder.name for part in parts)]
+    typed = ["onward", "relay", "join", *_named([part.folder for part in parts])]
     typed += ["--threads", str(machine.threads)] if machine.threads else []
     record = train.new_record(
         plan,
@@ -99,6 +99,17 @@ def join(
         where = {"data": str(Path(data_path).resolve())}
         write_atomically(out / train.LOCAL, json.dumps(where).encode())
     return run.train()
+
+
+def _named(folders: Sequence[Path]) -> list[str]:
+    """Folders in a command that anyone may read: their names, and where they lie if names meet.
+
+    >>> _named([Path("/x/A"), Path("/x/B")]), _named([Path("/x/A/cell"), Path("/x/B/cell")])
+    (['A', 'B'], ['A/cell', 'B/cell'])
+    """
+    names = [folder.resolve().name for folder in folders]
+    alike = len(set(names)) < len(names)
+    return [str(Path(*f.resolve().parts[-2:])) for f in folders] if alike else names
 
 
 def _part(folder: Path) -> _Part:
