@@ -1,7 +1,9 @@
 """Cells across data owners: whose samples, whose weights count, and what failures cost."""
 
 import dataclasses
+import io
 import itertools
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -772,3 +774,23 @@ def test_a_sites_samples_are_held_against_the_servers(
     np.savez(file, x_train=x, y_train=y.astype(np.float32))
     with pytest.raises(BadInput, match="and numbers, where"):
         site.about(asked)
+
+
+@pytest.mark.parametrize(("error", "traced"), [(BadInput("none"), False), (ValueError("x"), True)])
+def test_flower_tells_a_refusal_without_a_traceback(error: Exception, traced: bool) -> None:
+    from flwr.common.logger import LOGGER_NAME, log
+
+    import onward.federated.flower  # noqa: F401  (which adds the filter)
+
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    logger = logging.getLogger(LOGGER_NAME)
+    logger.addHandler(handler)
+    try:
+        raise error
+    except Exception as caught:
+        log(logging.ERROR, "ServerApp raised an exception", exc_info=caught)
+    finally:
+        logger.removeHandler(handler)
+    assert "raised an exception" in stream.getvalue()
+    assert ("Traceback" in stream.getvalue()) == traced

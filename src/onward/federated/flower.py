@@ -59,7 +59,16 @@ except ImportError as error:
         "pip install 'onward[federated]'"
     ) from error
 
+
+def _in_words(told: logging.LogRecord) -> bool:
+    """What Onward refuses is told without a traceback, which Flower adds to all that it logs."""
+    if told.exc_info and isinstance(told.exc_info[1], BadInput):
+        told.exc_info = None
+    return True
+
+
 logging.getLogger("flwr").setLevel(logging.ERROR)  # what it would tell is in the record
+logging.getLogger("flwr").addFilter(_in_words)
 
 
 class Owner(Protocol):
