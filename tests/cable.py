@@ -12,6 +12,7 @@ import select
 import struct
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 _SET, _TAP, _BARE = 0x400454CA, 0x0002, 0x1000
@@ -22,22 +23,23 @@ class Cable:
     """Two ends, by name: give each to its host. ``delay`` in seconds each way, ``loss`` a share."""
 
     def __init__(self, ends: tuple[str, str], delay: float, loss: float, seed: int = 0):
-        self.delay, self.loss = delay, loss
-        self.carried = self.lost = 0
+        self.ends, self.delay, self.loss = ends, delay, loss
+        self.carried = self.dropped = 0
         self._rng = random.Random(seed)
         self._files: list[int] = []
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._carry, daemon=True)
+
+    def __enter__(self) -> "Cable":
+        """Raises OSError where this process may make no such ends."""
         try:
-            for end in ends:
+            for end in self.ends:
                 file = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
                 self._files.append(file)
                 fcntl.ioctl(file, _SET, struct.pack("16sH", end.encode(), _TAP | _BARE))
         except OSError:
             self._close()
             raise
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._carry, daemon=True)
-
-    def __enter__(self) -> "Cable":
         self._thread.start()
         return self
 
@@ -59,13 +61,11 @@ class Cable:
                 frame = os.read(file, FRAME)
                 self.carried += 1
                 if self._rng.random() < self.loss:
-                    self.lost += 1
+                    self.dropped += 1
                     continue
                 due = time.monotonic() + self.delay
                 heapq.heappush(waiting, (due, self.carried, other[file], frame))
             while waiting and waiting[0][0] <= time.monotonic():
                 _, _, file, frame = heapq.heappop(waiting)
-                try:
+                with suppress(OSError):  # that end is down, or full: a cable makes no promises
                     os.write(file, frame)
-                except OSError:  # the other end is down, or full: a cable makes no promises
-                    self.lost += 1

@@ -1,7 +1,8 @@
 """Jitter: moves against a slow reference, even odds, and what it leaves alone in a run."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -141,9 +142,13 @@ def test_schedules_that_store_answers_refuse(name: str) -> None:
         ran(plan(schedules.BY_NAME[name]))
 
 
+def test_a_relay_refuses() -> None:
+    with pytest.raises(BadInput, match="a relay can't serve augmented samples"):
+        ran(replace(plan(), schedule=partial(schedules.alone, order=0)))
+
+
 def test_by_fit(tmp_path: Path) -> None:
     """Its name is in the record, so that a run is not gone on with without it."""
-    from functools import partial
 
     def fit(augment: Any, **more: Any) -> Any:
         source = generator(0, "cells")

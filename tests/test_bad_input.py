@@ -394,6 +394,9 @@ RECORDS: list[tuple[Callable[[Path], object], str]] = [
 ]
 
 
+BACK = ("there is none at", "is not a readable record", "it holds NaN")
+
+
 @pytest.mark.parametrize(("damage", "says"), RECORDS)
 def test_damaged_records(copied: Path, damage: Callable[[Path], object], says: str) -> None:
     damage(copied)
@@ -402,9 +405,9 @@ def test_damaged_records(copied: Path, damage: Callable[[Path], object], says: s
         assert says in onward(words, copied).complaint
     assert says in onward("predict", copied, copied / "x.npy").complaint
     done = onward("resume", copied)
-    assert says in done.err.splitlines()[0]
     # What is no JSON, or gone, is put back from the last checkpoint; what it says is not doubted.
-    assert done.code == (0 if says in ("there is none at", "is not a readable record") else 2)
+    assert (says if says not in BACK else "is in its place") in done.err.splitlines()[0]
+    assert done.code == (0 if says in BACK else 2)
 
 
 SETTINGS: list[tuple[Callable[[Path], None], str]] = [

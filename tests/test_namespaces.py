@@ -1,10 +1,12 @@
 """Two hosts in one: network namespaces with a cable between them, which can be slow, or pulled."""
 
+import errno
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -135,21 +137,23 @@ def test_a_cable_that_delays_or_drops_changes_no_bit(
     hosts: tuple[str, str], papers: Path, tmp_path: Path, delay: float, loss: float
 ) -> None:
     """A tenth of a second each way; or one frame of twenty that never comes."""
-    try:
-        cable = Cable(SLOW, delay, loss)
-    except OSError as error:
-        pytest.skip(f"no cable of this process's own can be made here: {error}")
     words = (*FF, "--epochs", "2")
     assert onward("run", *without_split(words), "--out", tmp_path / "one").code == 0
-    with cable:
+    with ExitStack() as stack:
+        try:
+            cable = stack.enter_context(Cable(SLOW, delay, loss))
+        except OSError as error:
+            if error.errno == errno.EBUSY:  # left by a test before: its fault, and not the host's
+                raise
+            pytest.skip(f"no cable of this process's own can be made here: {error}")
         plug(hosts, SLOW, FAR)
-        with places(tmp_path, (*words, "--restarts", "0"), papers, FAR) as started:
-            started.start()
-            found = started.ended()
+        started = stack.enter_context(places(tmp_path, (*words, "--restarts", "0"), papers, FAR))
+        started.start()
+        found = started.ended()
     assert {name: code for name, (code, _) in found.items()} == dict.fromkeys(NAMES, 0), found
     same(tmp_path / "one", tmp_path / "driver")
     assert cable.carried > 100
-    assert (cable.lost > 3) == (loss > 0)
+    assert (cable.dropped > 0) == (loss > 0)
 
 
 def test_torchrun_starts_places_on_two_hosts(hosts: tuple[str, str], tmp_path: Path) -> None:

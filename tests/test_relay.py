@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from command import onward
+from command import onward, save_npz
 from safetensors import safe_open
 from torch import Tensor
 
 from onward import BadInput, checkpoint, data, latents, record
-from onward.recipes import relay
+from onward.recipes import joining, relay
 
 TINY = ("--dataset", "synthetic", "--epochs", "2", "--batch", "50", "--threads", "1", "--seed", "3")
 WIDTHS = {"dae": "[20, 16, 12]", "cae": "[4, 6, 8]", "gan": "[20, 16, 12]"}
@@ -359,16 +359,20 @@ def test_keys_and_words_that_will_not_do(row: list[Path], keys: Path, tmp_path: 
     assert not list(tmp_path.glob("*.sig"))
 
 
-def test_parts_are_joined_into_the_run_of_the_whole_row(row: list[Path], tmp_path: Path) -> None:
-    """In any order, and without the files that travelled; weights, optimisers and all."""
+def join(*words: object) -> Any:
+    return onward("relay", "join", *words, "--threads", "1")
+
+
+@pytest.mark.parametrize("kind", WIDTHS)
+def test_parts_are_joined_into_the_run_of_the_whole_row(kind: str, tmp_path: Path) -> None:
+    """In any order, and without the files that travelled: weights, optimisers, costs and all."""
     whole, out = tmp_path / "whole", tmp_path / "joined"
-    words = ("run", "uff-dae-mnist", *TINY, "--widths", WIDTHS["dae"], "--regime", "separate")
+    words = ("run", f"uff-{kind}-mnist", *TINY, "--widths", WIDTHS[kind], "--regime", "separate")
     assert onward(*words, "--alone", "--out", whole).code == 0
-    parts = []
-    for site in reversed(row):
-        parts.append(tmp_path / site.name)
-        shutil.copytree(site, parts[-1], ignore=shutil.ignore_patterns(relay.FILE))
-    done = onward("relay", "join", *parts, "--threads", "1", "--out", out)
+    parts = relayed(kind, tmp_path)[::-1]
+    for part in parts:
+        file(part).unlink(missing_ok=True)
+    done = join(*parts[:2], "--out", out, *parts[2:])
     assert done.code == 0, done.err
     wanted, came = (checkpoint.load(folder / "checkpoint") for folder in (whole, out))
     assert wanted.tensors.keys() == came.tensors.keys()
@@ -384,14 +388,47 @@ def test_parts_are_joined_into_the_run_of_the_whole_row(row: list[Path], tmp_pat
     for theirs, ours in zip(told["curves"]["cells"], found["curves"]["cells"], strict=True):
         assert theirs["loss"] == ours["loss"]
         assert theirs.keys() == ours.keys()
-    assert found["cost"]["data_passes"] == pytest.approx(told["cost"]["data_passes"], abs=1e-3)
+    assert {path.name for path in whole.iterdir()} == {path.name for path in out.iterdir()}
+    costs, ours = told["cost"], found["cost"]
+    assert ours["data_passes"] == pytest.approx(costs["data_passes"], abs=1e-3)
+    assert ours["flops"] == costs["flops"]
+    assert ours["bytes_between_stations"] == costs["bytes_between_stations"]
+    assert ours["samples_per_second"] > 0
     assert [part["part"] for part in found["parts"]] == list(NAMES)
     assert "part" not in found
+    assert found["command"] == "onward relay join a b c d --threads 1 --out joined"
     samples = tmp_path / "x.npy"
     np.save(samples, data.load("synthetic").test.x.numpy())
     assert onward("predict", out, samples).out == onward("predict", whole, samples).out
     assert f"{100 * told['test_error']['linear']:.2f}" in onward("eval", out).out
-    assert "already holds a run" in onward("relay", "join", *parts, "--out", out).complaint
+    assert "already holds a run" in join(*parts, "--out", out).complaint
+    assert "nothing is left to do" in onward("resume", out).complaint
+    (out / "record.json").write_text("{")
+    assert onward("resume", out).code == 0
+    assert record.read(out) == found
+
+
+def test_a_relay_is_separate_whatever_was_asked_for(tmp_path: Path) -> None:
+    words = ("relay", "uff-dae-mnist", *TINY, "--widths", "[8]", "--out", tmp_path / "a")
+    assert onward(*words).code == 0
+    done = onward("relay", file(tmp_path / "a"), "--threads", "1", "--out", tmp_path / "b")
+    assert done.code == 0
+    assert join(tmp_path / "a", tmp_path / "b", "--out", tmp_path / "c").code == 0
+    found = record.read(tmp_path / "c")
+    assert (found["settings"]["regime"], found["schedule"]) == ("separate", "greedy")
+    assert found["cost"]["bytes_between_stations"] == 0
+
+
+def test_a_join_that_is_cut_off_leaves_nothing(
+    row: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(*given: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("onward.evaluate.judge", cut)
+    with pytest.raises(KeyboardInterrupt):
+        joining.join(row, out=tmp_path / "out", threads=1)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_row_without_a_readout_is_joined(tmp_path: Path) -> None:
@@ -403,68 +440,101 @@ def test_a_row_without_a_readout_is_joined(tmp_path: Path) -> None:
     assert onward("run", *words, "--out", whole).code == 0
     assert onward("relay", *words, "--out", a).code == 0
     assert onward("relay", file(a), "--threads", "1", "--out", b).code == 0
-    assert onward("relay", "join", a, b, "--threads", "1", "--out", out).code == 0
+    assert join(a, b, "--out", out).code == 0
     assert record.read(out)["test_error"] == record.read(whole)["test_error"]
 
 
 def test_what_can_not_be_joined_is_refused(row: list[Path], tmp_path: Path) -> None:
     def said(*parts: object) -> str:
-        out = tmp_path / "out"
-        complaint = onward("relay", "join", *parts, "--threads", "1", "--out", out).complaint
-        assert not out.exists()
+        complaint: str = join(*parts, "--out", tmp_path / "out").complaint
+        assert not (tmp_path / "out").exists()
         return complaint
 
     a, b, c, d = row
     assert "wants the folders of all parts" in said()
     assert "readout is not among them" in said(a, b, c)
     assert "cell-1, cell-2 are not among them" in said(a, d)
+    assert "cell-0, which has seen the samples, is not among" in said(b, d)
     assert f"{a} and {a} are both cell-0" in said(a, a, b, c, d)
-    assert "there is none at" in said(a, b, c, tmp_path / "nowhere")
-    assert "--signed_by is for files" in said(a, b, c, d, "--signed_by", "a.pub")
-    assert "'d' is not a flag" in said(a, b, "--seed", "1", "d") or "no setting" in said(
-        a, "--seed", "1"
-    )
-    other = ("--data", "digits")
-    assert "digits" in said(a, b, c, d, *other)
+    assert "nowhere is no folder" in said(a, b, c, tmp_path / "nowhere")
+    assert "is no folder: the folders of parts" in said(file(a), b, c, d)
+    for flag in ("--signed_by", "--seed", "--precision"):
+        assert f"join has no setting '{flag[2:]}'" in said(a, b, c, d, flag, "1")
+    assert "leave --recipe out" in said(a, b, c, d, "--recipe", "uff-ae-mnist")
 
     # The same row by its settings, on other samples: its cell 0 is not the one that b learned from.
     samples, mine = data.load("synthetic"), tmp_path / "mine.npz"
-    np.savez(mine, x_train=samples.train.x[:400].numpy(), y_train=samples.train.y[:400].numpy(),
-             x_test=samples.test.x.numpy(), y_test=samples.test.y.numpy())  # fmt: skip
+    save_npz(
+        mine,
+        {
+            **{"x_train": samples.train.x[:400].numpy(), "y_train": samples.train.y[:400].numpy()},
+            **{"x_test": samples.test.x.numpy(), "y_test": samples.test.y.numpy()},
+        },
+    )
     words = ("relay", "uff-dae-mnist", *TINY, "--widths", WIDTHS["dae"], "--regime", "separate")
     assert onward(*words, "--data", mine, "--out", tmp_path / "mine").code == 0
+    assert "--data mine.npz" in record.read(tmp_path / "mine")["command"]
     assert "did not learn from what" in said(tmp_path / "mine", b, c, d)
+    assert "the data are not those that the row began with" in said(a, b, c, d, "--data", mine)
     assert onward(*words, "--lr", "0.01", "--out", tmp_path / "lr").code == 0
     assert "they differ in settings" in said(tmp_path / "lr", b, c, d)
 
+
+BROKEN: list[tuple[dict[str, Any], str]] = [
+    ({"status": "interrupted"}, "is not finished (interrupted): `onward resume"),
+    ({"recipe": "mine:recipe"}, "differ in recipe"),
+    ({"part": "cell-7"}, "cell-1 is not among them"),
+    ({"latents": {"read": [], "written": None, "bytes": 0}}, "did not learn from what"),
+    ({"latents": {}}, "is no whole part ('read'): relay it anew"),
+    ({"latents": {"read": [1], "written": None}}, "is no whole part (latents"),
+    ({"epochs": 7}, "is no whole part (curves are of another number of epochs)"),
+]
+
+
+@pytest.mark.parametrize(("changes", "says"), BROKEN)
+def test_a_part_that_is_none_is_refused(
+    changes: dict[str, Any], says: str, row: list[Path], tmp_path: Path
+) -> None:
+    a, b, c, d = row
     cut = tmp_path / "cut"
     shutil.copytree(b, cut)
-    found = record.read(cut)
-    record.write(cut / "record.json", {**found, "status": "interrupted"})
-    assert "is not finished (interrupted): `onward resume" in said(a, cut, c, d)
-    silent = {**found, "latents": {**found["latents"], "written": None}}
-    record.write(cut / "record.json", silent)
-    assert "has not written its latents" in said(a, cut, c, d)
+    record.write(cut / "record.json", {**record.read(b), **changes})
+    assert says in join(a, cut, c, d, "--out", tmp_path / "out").complaint
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_part_that_waits_or_is_damaged_is_refused(row: list[Path], tmp_path: Path) -> None:
+    a, b, c, d = row
+    cut = tmp_path / "cut"
+    shutil.copytree(b, cut)
+    found = record.read(b)
+    waiting = {**found, "latents": {**found["latents"], "written": None}}
+    record.write(cut / "record.json", waiting)
+    words = (a, cut, c, d, "--out", tmp_path / "out")
+    assert "has not written its latents" in join(*words).complaint
     assert relay.waits(cut)
-    record.write(cut / "record.json", {**found, "recipe": "mine:recipe"})
-    assert "differ in recipe" in said(a, cut, c, d)
-    record.write(cut / "record.json", found)
+    assert onward("resume", cut).code == 0
+    assert record.read(cut)["latents"] == found["latents"]
+    assert record.read(cut)["cost"]["flops"] == found["cost"]["flops"]
     newest = checkpoint.positions(cut / "checkpoint")[-1]
     (newest / "cell-1.safetensors").write_bytes(b"\x80")
-    assert "holds a pickle" in said(a, cut, c, d)
+    assert "holds a pickle" in join(*words).complaint
 
 
-def test_a_recipe_of_ones_own_is_never_taken_from_a_part(row: list[Path], tmp_path: Path) -> None:
-    parts = []
-    for site in row:
-        parts.append(tmp_path / site.name)
-        shutil.copytree(site, parts[-1])
-        found = record.read(site)
-        record.write(parts[-1] / "record.json", {**found, "recipe": "mine:recipe"})
-    out = tmp_path / "out"
-    said = onward("relay", "join", *parts, "--threads", "1", "--out", out).complaint
-    assert "no recipe of Onward: name it with --recipe" in said
-    done = onward(
-        "relay", "join", *parts, "--recipe", "uff-dae-mnist", "--threads", "1", "--out", out
+def test_a_recipe_of_ones_own_is_never_taken_from_a_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_relayed.py").write_text(
+        "from dataclasses import replace\n"
+        "from onward.recipes import find\n"
+        "recipe = replace(find('uff-dae-mnist'), name='own')\n"
     )
-    assert done.code == 0, done.err
+    monkeypatch.syspath_prepend(tmp_path)
+    a, b, out, own = tmp_path / "a", tmp_path / "b", tmp_path / "out", "own_relayed:recipe"
+    assert onward("relay", own, *TINY, "--widths", "[8]", "--out", a).code == 0
+    done = onward("relay", file(a), "--recipe", own, "--threads", "1", "--out", b)
+    assert done.code == 0
+    said = join(a, b, "--out", out).complaint
+    assert f"no recipe of Onward: say --recipe {own} if you have" in said
+    assert join(a, b, "--recipe", own, "--out", out).code == 0
+    assert record.read(out)["recipe"] == own

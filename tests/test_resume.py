@@ -19,7 +19,7 @@ import torch
 from command import TINY, environment, onward, same, save_npz, weights
 
 import onward as ow
-from onward import data, progress, record
+from onward import checkpoint, data, progress, record
 from onward.errors import BadInput
 from onward.run import Interrupted
 
@@ -229,31 +229,38 @@ def test_resume_of_a_run_on_data_from_a_file(
 
 
 @pytest.mark.parametrize("broken", ["cut", "gone", "noise"])
-def test_a_damaged_record_is_put_back(broken: str, tmp_path: Path) -> None:
-    """From the last checkpoint; a finished run is measured anew, and one in the middle goes on."""
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_damaged_record_is_put_back(
+    finished: bool, broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the last checkpoint, from which the run goes on; what was there is kept."""
     whole, run = tmp_path / "whole", tmp_path / "run"
     assert onward("run", *KINDS["simultaneous"], "--out", whole).code == 0
-    shutil.copytree(whole, run)
+    if finished:
+        shutil.copytree(whole, run)
+    else:
+        press_after(monkeypatch, 25)
+        assert onward("run", *KINDS["simultaneous"], "--out", run).code == 130
+        monkeypatch.undo()
     path = run / "record.json"
-    before = path.read_bytes()
-    after = {"cut": before[:1000], "gone": None, "noise": b"\xff\x00"}[broken]
+    after = {"cut": path.read_bytes()[:1000], "gone": None, "noise": b"\xff\x00"}[broken]
     path.unlink()
     if after is not None:
         path.write_bytes(after)
-    said = onward("eval", run).complaint
-    if broken == "cut":
-        assert f"cut short or changed. `onward resume {run}` goes on from the last" in said
+    way_out = f"cut short or changed. `onward resume {run}` puts the last checkpoint's copy back"
+    assert (way_out in onward("eval", run).complaint) == (broken == "cut" or broken == "noise")
     done = onward("resume", run)
     assert done.code == 0, done.err
-    assert done.err.startswith(f"onward: {said}")
+    assert "is in its place" in done.err.splitlines()[0]
     same(run, whole)
     kept = path.with_name("record.json.damaged")
     assert (kept.read_bytes() if kept.exists() else None) == after
 
-    shutil.rmtree(run / "checkpoint")
+    for place in checkpoint.positions(run / "checkpoint"):
+        shutil.rmtree(place)
     path.write_text("{")
-    said = onward("resume", run).complaint
-    assert said.endswith("it was cut short or changed")
+    for verb in ("resume", "eval"):
+        assert onward(verb, run).complaint.endswith("it was cut short or changed")
     assert path.read_text() == "{"
 
 
@@ -275,8 +282,6 @@ class Press:
             os.kill(os.getpid(), signal.SIGINT)
 
     def epoch(self, epoch: int, summary: dict[str, float | None]) -> None: ...
-
-    def stopping(self) -> None: ...
 
     def close(self) -> None: ...
 

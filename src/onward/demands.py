@@ -103,11 +103,15 @@ def _refuse_stored(plan: Plan) -> None:
     if plan.augment is None:
         return
     schedule = getattr(plan.schedule, "func", plan.schedule)
-    if schedule in (greedy, frozen, alone):
-        who = "a relay" if schedule is alone else f"the schedule {schedule.__name__}"
+    if schedule is alone:
         raise BadInput(
-            f"{who} can't serve augmented samples (jitter): what "
-            "frozen cells answer to each is kept. Take the schedule simultaneous, or jitter=0"
+            "a relay can't serve augmented samples (jitter): what a cell answers to each is handed "
+            "on once. Take jitter=0"
+        )
+    if schedule is greedy or schedule is frozen:
+        raise BadInput(
+            f"the schedule {schedule.__name__} can't serve augmented samples (jitter): it keeps "
+            "what frozen cells answer to each. Take the schedule simultaneous, or jitter=0"
         )
     if getattr(plan.schedule, "keywords", {}).get("fresh"):
         raise BadInput(

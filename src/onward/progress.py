@@ -19,11 +19,14 @@ class Progress(Protocol):
     def epoch(self, epoch: int, summary: dict[str, float | None]) -> None:
         """An epoch is over; errors as fractions, None where not measured."""
 
-    def stopping(self) -> None:
-        """A stop was asked for: after the step under way, or after the round elsewhere."""
-
     def close(self) -> None:
         """Nothing more comes."""
+
+
+def stopping(progress: Progress) -> None:
+    """Let it tell that a stop was asked for, if it has something to say of that."""
+    if tell := getattr(progress, "stopping", None):
+        tell()
 
 
 class Silent:
@@ -36,9 +39,6 @@ class Silent:
         """Nothing."""
 
     def epoch(self, epoch: int, summary: dict[str, float | None]) -> None:
-        """Nothing."""
-
-    def stopping(self) -> None:
         """Nothing."""
 
     def close(self) -> None:

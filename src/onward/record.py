@@ -134,16 +134,28 @@ def read(path: Path) -> Record:
     if not path.exists():
         raise BadInput(f"a run's folder holds record.json, and there is none at {path}")
     try:
-        record = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+        record = parsed(path.read_bytes())
     except (ValueError, OSError, RecursionError) as error:
-        there = (path.parent / "checkpoint").is_dir()
-        way_out = f". `onward resume {path.parent}` goes on from the last checkpoint's copy"
+        there = not isinstance(error, OSError) and _copied(path)
+        way_out = f". `onward resume {path.parent}` puts the last checkpoint's copy back"
         raise BadInput(
             f"{path} is not a readable record ({error}): it was cut short or changed"
             f"{way_out if there else ''}"
         ) from error
     check(record, str(path))
     return dict(record)
+
+
+def parsed(content: bytes) -> Any:
+    """A record's JSON. Raises ValueError or RecursionError for what is none."""
+    return json.loads(content, parse_constant=_refuse_constant)
+
+
+def _copied(path: Path) -> bool:
+    """Whether it is a run's record, beside whole checkpoints that have a copy of it."""
+    if path.name != "record.json":
+        return False
+    return any(one.name.isdigit() for one in path.parent.glob("checkpoint/*"))
 
 
 def check(record: object, where: str) -> None:

@@ -36,7 +36,7 @@ from .graphs import replayed
 from .interrupts import interruptible
 from .optimizers import set_rate
 from .plan import Machine, Plan
-from .progress import Progress, Silent
+from .progress import Progress, Silent, stopping
 from .record import Record
 from .schedules import Losses, Stage, frozen, greedy
 from .seeds import generator
@@ -162,7 +162,7 @@ class Run:
         if self._stop:
             raise KeyboardInterrupt
         self._stop = True
-        self.progress.stopping()
+        stopping(self.progress)
 
     def stages(self) -> Iterator[Stage]:
         """What the schedule has the row do, one after another."""
@@ -211,7 +211,7 @@ class Run:
             last = at.epoch == training.epochs
             self._end_epoch(stage, rate, last)
             if last or at.epoch % training.checkpoint_every == 0:
-                self._save()
+                self.save()
 
     def train_epoch(self, stage: Stage, rate: float) -> None:
         """One epoch of a stage, from wherever it stands; sums and seconds go to the position."""
@@ -304,7 +304,7 @@ class Run:
     def _interrupt(self, stage: Stage) -> None:
         self.record["status"] = "interrupted"
         self._refuse_divergence(stage, self.at.epoch + 1)
-        self._save()
+        self.save()
         raise Interrupted(
             f"stopped in {stage.name}, epoch {self.at.epoch + 1}, "
             f"after {self.at.batch} batch{'' if self.at.batch == 1 else 'es'}"
@@ -422,14 +422,14 @@ class Run:
         meter.measure_limit(self.record, work, self.device, self.machine.precision)
         self.record["status"] = "finished"
         self.record["ended"] = now()
-        self._save()
+        self.save()
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Write where the run stands into its folder, where it has one."""
         if self.out is None:
             return
         state = {"position": vars(self.at), "record": self.record}
-        random = {"negatives": self.rng.get_state()}
-        folder = self.out / "checkpoint"
+        random, folder = {"negatives": self.rng.get_state()}, self.out / "checkpoint"
         checkpoint.save(folder, self.at.steps, self.row.everyone, random, state, self._memory)
         record.write(self.out / "record.json", self.record)
 

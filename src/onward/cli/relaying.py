@@ -1,7 +1,6 @@
 """``onward relay``: one part of a row at a site of its own, and who signed what it is handed."""
 
 import argparse
-import itertools
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,14 @@ usage: onward relay RECIPE [--SETTING VALUE ...] --out DIR      the first cell, 
 
 Each site trains one cell of the row and leaves DIR/latents.safetensors for the next, which needs
 nothing else: no sample, label or gradient travels. Settings and seed are those of the first site.
-The weights are those of `onward run RECIPE --regime separate`, bit for bit. Who has the folders of
-all parts (without their latents) joins them; predict, eval and export take what comes of it.
+The weights are those of `onward run RECIPE --regime separate`, bit for bit. Whoever holds the
+folders of all the parts (latents may be left out) can join them into one run, to predict with.
 
-  --data PATH        for the readout: where the labels are, in the data set that the row began with
-                     (to join: the same)
+  --data PATH        for the readout, and for join: where the samples and labels are that the row
+                     began with
   --recipe NAME      MODULE:ATTRIBUTE of a recipe of your own; it is never taken from a file
   --signed_by PATHS  NAME.pub,NAME.pub,...: train only on files that one of these signed
-  --device, --precision, --threads as for `onward run`
+  --device, --precision, --threads as for `onward run` (join keeps the parts' precision)
 """
 
 
@@ -41,17 +40,10 @@ def run(given: argparse.Namespace) -> int:
         return 0
     if words[0] in ("keys", "sign"):
         return _sign(*words)
-    joined = words[0] == "join"
+    if words[0] == "join":
+        return _join(words[1:])
     files = [word for word in words if Path(word).suffix == ".safetensors"]
-    if joined:
-        files = list(itertools.takewhile(lambda word: not word.startswith("--"), words[1:]))
-        flags = cli_settings.parse_relay(words[1 + len(files) :])
-        recipe, settings, name = None, None, flags.recipe
-        if not files:
-            raise BadInput("`onward relay join` wants the folders of all parts: DIR DIR ...")
-        if flags.signed_by is not None:
-            raise BadInput("--signed_by is for files of latents, and join takes folders of parts")
-    elif words[0] in files:
+    if words[0] in files:
         flags = cli_settings.parse_relay([word for word in words if word not in files])
         recipe, settings, name = None, None, flags.recipe
     else:
@@ -62,11 +54,9 @@ def run(given: argparse.Namespace) -> int:
             return 0
         settings, flags = cli_settings.parse(recipe, name, rest)
     if flags.out is None:
-        wanted = "the run that comes of it" if joined else "this site's part"
-        raise BadInput(f"`onward relay` wants the folder of {wanted}: --out DIR")
+        raise BadInput("`onward relay` wants the folder of this site's part: --out DIR")
     from ..plan import Machine
     from ..progress import progress_for
-    from ..recipes import joining
     from ..recipes import relay as relays
 
     out = Path(flags.out)
@@ -79,9 +69,6 @@ def run(given: argparse.Namespace) -> int:
             relays.first(recipe, settings, seed=flags.seed, name=name, **more)
             return
         found = [Path(file) for file in files]
-        if joined:
-            joining.join(found, recipe=name, **more)
-            return
         keys = [Path(key) for key in (flags.signed_by or "").split(",") if key]
         if flags.signed_by is not None and not keys:
             raise BadInput("--signed_by wants files of public keys: NAME.pub, or NAME.pub,NAME.pub")
@@ -90,6 +77,35 @@ def run(given: argparse.Namespace) -> int:
         relays.following(found, recipe=name, **more)
 
     return see_through(train, out)
+
+
+def _join(words: list[str]) -> int:
+    if not words or "-h" in words or "--help" in words:
+        print(HELP, end="")
+        return 0
+    from ..progress import progress_for
+    from ..recipes import joining
+    from . import settings as cli_settings
+
+    flags, folders = cli_settings.parse_join(words)
+    if flags.out is None:
+        raise BadInput("`onward relay join` wants the folder of the run to be made: --out DIR")
+    if not folders:
+        raise BadInput("`onward relay join` wants the folders of all parts: DIR DIR ...")
+    out = Path(flags.out)
+
+    def join() -> None:
+        joining.join(
+            [Path(folder) for folder in folders],
+            out=out,
+            device=flags.device,
+            threads=flags.threads,
+            data_path=flags.data,
+            recipe=flags.recipe,
+            progress=progress_for(sys.stderr),
+        )
+
+    return see_through(join, out)
 
 
 def _sign(what: str, *words: str) -> int:

@@ -108,10 +108,24 @@ def parse_relay(words: Sequence[str]) -> Namespace:
     own = {flag: OWN[flag] for flag in ("data", "out", "device", "precision", "threads")}
     own["recipe"] = (str | None, None, "a recipe of your own")
     own["signed_by"] = (str | None, None, "public keys of those whose files are taken")
+    return _few(words, own, "onward relay on latents")
+
+
+def parse_join(words: Sequence[str]) -> tuple[Namespace, list[str]]:
+    """The flags of a relay's join, and the folders among them.  Raises BadInput."""
+    own = {flag: OWN[flag] for flag in ("data", "out", "device", "threads")}
+    own["recipe"] = (str | None, None, "a recipe of your own")
+    mine, rest = apart(words, own)
+    _flags([word for word in rest if word.startswith("-")], list(own), "onward relay join")
+    return _few(mine, own, "onward relay join"), rest
+
+
+def _few(words: Sequence[str], own: dict[str, tuple[Any, Any, str]], who: str) -> Namespace:
+    """These flags and no others."""
     parser = ArgumentParser(exit_on_error=False, default_env=False, allow_abbrev=False)
     for flag, (kind, default, meaning) in own.items():
         parser.add_argument(f"--{flag}", type=kind, default=default, help=meaning)
-    pairs = _flags(words, list(own), "onward relay on latents")
+    pairs = _flags(words, list(own), who)
     for flag, value in pairs:
         try:
             parser.parse_args([_word(flag, value)])

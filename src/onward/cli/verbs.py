@@ -127,8 +127,10 @@ def resume(given: argparse.Namespace) -> int:
     from ..record import read
 
     folder: Path = given.folder
-    if wrong := running.put_back(folder):
-        print(f"onward: {wrong}", file=sys.stderr)
+    if told := running.put_back(folder):
+        print(f"onward: {told}", file=sys.stderr)
+        if read(folder)["status"] == "finished" and not running.waiting(folder):
+            return 0
     if given.threads is not None:
         _say_threads(folder, given.threads)
     _say_beginning(folder)

@@ -112,9 +112,6 @@ class Lines:
         came = f"validation error {', '.join(known)}" if known else "learned"
         tell(f"{self.name}, round {epoch} of {self.rounds}: {came}")
 
-    def stopping(self) -> None:
-        """A stop comes from Flower, which ends the process."""
-
     def close(self) -> None:
         """The end."""
 

@@ -16,17 +16,21 @@ from typing import Any
 from torch import Tensor
 
 from .. import checkpoint, data, schedules, train
+from ..data import Dataset
 from ..errors import BadInput
-from ..files import write_atomically
+from ..files import alone, write_atomically
+from ..meter import rate
 from ..plan import Machine, Plan
 from ..progress import Progress
 from ..record import Record, empty_curves, read
-from ..row import Row
 from ..run import Run
-from . import NAMES, find, running
-from .relay import HEAD
+from . import NAMES, find, pictures, running
+from .recipe import Recipe
+from .relay import HEAD, own_data
 
 ALIKE = ("recipe", "settings", "seed")
+EACH = ("stage", "rate", "seconds", "readout_loss")
+"""Of curves: what a run has of every epoch, beside its number."""
 LAST = ("random", "memory")
 """What of a checkpoint is the run's, not a station's: the last part's stands."""
 
@@ -44,61 +48,97 @@ class _Part:
 def join(
     folders: Sequence[Path],
     *,
-    machine: Machine,
     out: Path,
+    device: str = "auto",
+    threads: int | None = None,
     data_path: str | None = None,
     recipe: str | None = None,
     progress: Progress | None = None,
 ) -> Record:
     """The run of a whole row from the folders of its parts, in any order. Returns its record.
 
-    Nothing is trained. ``data_path`` is where the samples and labels are that the row began with;
-    ``recipe`` names a recipe of one's own (``module:attribute``), which is never taken from a
-    folder. Raises BadInput, by name, where a part is missing, twice there, not finished, of another
+    Nothing is trained, and nothing is written before all of it is there. ``data_path`` is where the
+    samples and labels are that the row began with; ``recipe`` allows a recipe of one's own
+    (``module:attribute``), by the name that the parts have: a folder's word is not enough to run
+    code. Raises BadInput, by name, where a part is missing, twice there, not finished, of another
     row, or learned from other latents than the part before it wrote.
     """
-    machine.resolve()
     parts = [_part(folder) for folder in folders]
     first = _of_one_row(parts)
-    if recipe is None and first["recipe"] not in NAMES:
-        raise BadInput(
-            f"{folders[0]} is of {first['recipe']!r}, no recipe of Onward: name it with "
-            "--recipe MODULE:ATTRIBUTE if you have its file and trust it"
-        )
-    known = find(recipe or first["recipe"])
+    _refuse_recipe(folders[0], first["recipe"], recipe)
+    known = find(first["recipe"])
     settings = running.settings_of(known, first["settings"], str(folders[0]))
-    dataset = known.data(settings, data.load(settings.dataset, data_path))
+    wanted = [s.name for s in known.build(settings, _blank(parts), first["seed"]).row.everyone]
+    parts = _in_order(parts, wanted)
+    _refuse_unlinked(parts)
+    if out.exists():
+        train.claim_folder(out, resume=False)
+    about = parts[-1].record["machine"]
+    machine = Machine(device, about["precision"], threads)  # type: ignore[arg-type]
+    machine.resolve()
+    dataset = _samples(parts[0], known, settings, data_path)
     plan = known.build(settings, dataset, first["seed"])
     plan = dataclasses.replace(plan, schedule=schedules.greedy)
-    parts = _in_order(parts, plan.row)
-    _refuse_unlinked(parts)
-    if dataset.fingerprint() != parts[0].record["data"]["fingerprint"]:
-        raise BadInput(
-            "the data are not those that the row began with "
-            f"({parts[0].record['data']['name']}): their fingerprints differ. Name the original "
-            "with --data PATH"
-        )
     typed = ["onward", "relay", "join", *_named([part.folder for part in parts])]
+    typed += ["--recipe", recipe] if recipe else []
     typed += ["--threads", str(machine.threads)] if machine.threads else []
+    typed += own_data(settings, data_path)
     record = train.new_record(
         plan,
         dataset,
         machine,
         first["seed"],
         first["settings"],
-        recipe=recipe or first["recipe"],
+        recipe=first["recipe"],
         claim=known.claim,
         source=known.source,
         command=shlex.join([*typed, "--out", out.name]),
     )
-    record.update(_history(parts, record))
-    run = Run(plan, dataset, machine, record, out, progress)
-    run.resume(_checkpoint(parts, plan, record))
+    saved = [checkpoint.load(part.folder / "checkpoint") for part in parts]
+    record.update(_history(parts, saved, record))
+    run = Run(plan, dataset, machine, record, None, progress)
+    run.resume(_checkpoint(parts, saved, plan, record))
+    run.train()
     train.claim_folder(out, resume=False)
-    if data_path is not None:
-        where = {"data": str(Path(data_path).resolve())}
-        write_atomically(out / train.LOCAL, json.dumps(where).encode())
-    return run.train()
+    with alone(out):
+        pictures.keep(out, plan.row, dataset)
+        if data_path is not None:
+            where = {"data": str(Path(data_path).resolve())}
+            write_atomically(out / train.LOCAL, json.dumps(where).encode())
+        run.out = out
+        run.save()
+    return run.record
+
+
+def _refuse_recipe(folder: Path, of: str, told: str | None) -> None:
+    if of in NAMES and told is not None:
+        raise BadInput(f"{folder} is of {of}, a recipe of Onward: leave --recipe out")
+    if of not in NAMES and told != of:
+        raise BadInput(
+            f"{folder} is of {of!r}, no recipe of Onward: say --recipe {of} if you have its file "
+            "and trust it"
+        )
+
+
+def _blank(parts: Sequence[_Part]) -> Dataset:
+    """Data like those that the row began with, for the names of what it is made of."""
+    begun = [part for part in parts if part.name == "cell-0"]
+    if not begun:
+        raise BadInput("the folder of cell-0, which has seen the samples, is not among them")
+    return running.blank(begun[0].record)
+
+
+def _samples(first: _Part, recipe: Recipe, settings: Any, data_path: str | None) -> Dataset:
+    about = first.record["data"]
+    if data_path is None and about["origin"] == "file":
+        raise BadInput(f"the row began with data of one's own ({about['name']}): name --data PATH")
+    dataset = recipe.data(settings, data.load(settings.dataset, data_path))
+    if dataset.fingerprint() != about["fingerprint"]:
+        raise BadInput(
+            f"the data are not those that the row began with ({about['name']}): their fingerprints "
+            "differ. Name the original with --data PATH"
+        )
+    return dataset
 
 
 def _named(folders: Sequence[Path]) -> list[str]:
@@ -113,6 +153,9 @@ def _named(folders: Sequence[Path]) -> list[str]:
 
 
 def _part(folder: Path) -> _Part:
+    """A part as read. It comes from another site, so that what is used of it is looked at here."""
+    if not folder.is_dir():
+        raise BadInput(f"{folder} is no folder: the folders of parts are wanted")
     record = read(folder)
     if "part" not in record:
         raise BadInput(f"{folder} is no part of a relay but a whole run: nothing is to be joined")
@@ -120,6 +163,21 @@ def _part(folder: Path) -> _Part:
         raise BadInput(
             f"{folder} is not finished ({record['status']}): `onward resume {folder}` goes on"
         )
+    latents: Any = record.get("latents")
+    curves = record["curves"]
+    try:
+        sums = [*latents["read"], latents["written"] or ""]
+        if not all(isinstance(one, str) for one in sums) or len(curves["cells"]) != 1:
+            raise ValueError("latents, or cells, are not those of a part")
+        columns = [curves[key] for key in ("epoch", *EACH)]
+        columns += [v for k, v in curves["cells"][0].items() if k != "name"]
+        columns += [v for readout in curves["readouts"].values() for v in readout.values()]
+        if any(len(column) != record["epochs"] for column in columns):
+            raise ValueError("curves are of another number of epochs")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadInput(
+            f"{folder} is no whole part ({error}): relay it anew with this version of Onward"
+        ) from error
     return _Part(folder, record)
 
 
@@ -134,8 +192,7 @@ def _of_one_row(parts: Sequence[_Part]) -> Record:
     return first.record
 
 
-def _in_order(parts: Sequence[_Part], row: Row) -> list[_Part]:
-    wanted = [station.name for station in row.stations] + ([HEAD] if row.readout else [])
+def _in_order(parts: Sequence[_Part], wanted: Sequence[str]) -> list[_Part]:
     found: dict[str, _Part] = {}
     for part in parts:
         if part.name in found:
@@ -170,26 +227,32 @@ def _refuse_unlinked(parts: Sequence[_Part]) -> None:
             written.append(latents["written"])
 
 
-def _history(parts: Sequence[_Part], blank: Record) -> dict[str, Any]:
+def _history(
+    parts: Sequence[_Part], saved: Sequence[checkpoint.Saved], blank: Record
+) -> dict[str, Any]:
     """What the record says of training: curves one after another, costs together."""
     cells = [part.name for part in parts if part.name != HEAD]
     curves = empty_curves(cells, list(blank["curves"]["readouts"]))
     for part in parts:
         _append(curves, part)
     costs = [part.record["cost"] for part in parts]
-    cost = dict(blank["cost"])
+    cost, samples = dict(blank["cost"]), blank["data"]["train"]
     for key in ("train_seconds", "evaluation_seconds", "flops", "warmup_seconds"):
-        cost[key] = round(sum(one[key] for one in costs), 4)
+        cost[key] = round(sum(one.get(key) or 0 for one in costs), 4)
+    cost["peak_memory_bytes"] = max(one["peak_memory_bytes"] or 0 for one in costs) or None
     # A part's pass is one through its cell alone; the readout's part is one pass through all.
     passes = [
-        one["data_passes"] / (1 if part.name == HEAD else len(cells))
+        (one["data_passes"] or 0) / (1 if part.name == HEAD else len(cells))
         for part, one in zip(parts, costs, strict=True)
     ]
     cost["data_passes"] = round(sum(passes), 4)
-    cost["bytes_between_stations"] = sum(part.record["latents"]["bytes"] for part in parts)
+    widths = sum(int(cell["outputs"]) for cell in blank["cells"][:-1])
+    cost["bytes_between_stations"] = 4 * samples * widths
+    warm = sum(int(one.state["position"].get("warm", 0)) for one in saved)
+    cost["samples_per_second"] = rate(cost, samples * len(curves["epoch"]), warm)
     each = [
         {key: part.record[key] for key in ("part", "machine", "versions", "commit")}
-        | {"train_seconds": one["train_seconds"], "bytes": part.record["latents"]["bytes"]}
+        | {"train_seconds": one["train_seconds"]}
         for part, one in zip(parts, costs, strict=True)
     ]
     return {
@@ -206,7 +269,7 @@ def _append(curves: dict[str, Any], part: _Part) -> None:
     own = part.record["curves"]
     done, more = len(curves["epoch"]), len(own["epoch"])
     curves["epoch"] += [done + epoch for epoch in own["epoch"]]
-    for key in ("stage", "rate", "seconds", "readout_loss"):
+    for key in EACH:
         curves[key] += own[key]
     for name, readout in curves["readouts"].items():
         for split in readout:
@@ -219,21 +282,20 @@ def _append(curves: dict[str, Any], part: _Part) -> None:
             curve[key] += measured.get(key, [None] * more)
 
 
-def _checkpoint(parts: Sequence[_Part], plan: Plan, record: Record) -> checkpoint.Saved:
+def _checkpoint(
+    parts: Sequence[_Part], saved: Sequence[checkpoint.Saved], plan: Plan, record: Record
+) -> checkpoint.Saved:
     """What one run of all cells would have saved as its last."""
-    saved = [checkpoint.load(part.folder / "checkpoint") for part in parts]
     tensors: dict[str, dict[str, Tensor]] = {}
     optimizers: dict[str, Any] = {}
-    for part, one in zip(parts, saved, strict=True):
-        if part.name not in one.tensors:
-            raise BadInput(f"{one.path} is of another run: it has no {part.name}")
-        tensors[part.name] = one.tensors[part.name]
-        optimizers[part.name] = one.state["optimizers"][part.name]
+    try:
+        for part, one in zip(parts, saved, strict=True):
+            tensors[part.name] = one.tensors[part.name]
+            optimizers[part.name] = one.state["optimizers"][part.name]
+        steps = sum(int(one.state["position"]["steps"]) for one in saved)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{one.path} is not of {part.name} ({error}): another run's") from error
     last = {name: saved[-1].tensors[name] for name in LAST if name in saved[-1].tensors}
-    position = {
-        "stage": len(parts) - 1,
-        "epoch": plan.training.epochs,
-        "steps": sum(one.state["position"]["steps"] for one in saved),
-    }
+    position = {"stage": len(parts) - 1, "epoch": plan.training.epochs, "steps": steps}
     state = {"position": position, "optimizers": optimizers, "record": copy.deepcopy(record)}
     return checkpoint.Saved(saved[-1].path, state, {**tensors, **last})

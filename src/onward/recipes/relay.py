@@ -28,6 +28,7 @@ from ..cells.lengths import Normalise
 from ..data import Dataset, Split
 from ..errors import BadInput
 from ..files import write_atomically
+from ..flops import counted
 from ..latents import Latents
 from ..local import Station
 from ..plan import Machine, Plan
@@ -78,6 +79,8 @@ def first(
         raise BadInput(f"seed should be 0 or more, and is {seed}")
     machine.resolve()
     dataset = recipe.data(settings, data.load(settings.dataset, data_path))
+    if getattr(settings, "regime", None) == "simultaneous":  # a relay's cells are not
+        settings = dataclasses.replace(settings, regime="separate")
     about = {
         "recipe": name or recipe.name,
         "settings": dataclasses.asdict(settings),
@@ -85,7 +88,7 @@ def first(
         "data": dataset.describe(),
     }
     site = _cell_site(recipe, settings, seed, 0, dataset, about)
-    return _train(site, machine, out, {"data": data_path} if data_path else {}, progress)
+    return _train(site, machine, out, _local(data_path), progress)
 
 
 def following(
@@ -106,8 +109,12 @@ def following(
     machine.resolve()
     site = _site([latents.read(path) for path in files], data_path, recipe)
     local: dict[str, Any] = {"latents": [str(path.resolve()) for path in files]}
-    local |= {"data": data_path} if data_path else {}
+    local |= _local(data_path)
     return _train(site, machine, out, local, progress)
+
+
+def _local(data_path: str | None) -> dict[str, Any]:
+    return {} if data_path is None else {"data": str(Path(data_path).resolve())}
 
 
 def sign(path: Path, key: Path) -> Path:
@@ -309,12 +316,26 @@ def _command(
     """What anyone could type in the folder that holds the sites' folders."""
     if site.part == 0:
         settings = running.settings_of(recipe, site.about["settings"], "the settings")
-        words = running.command(recipe, site.about["recipe"], settings, site.about["seed"], machine)
-        return words.replace("onward run", "onward relay", 1) + f" --out {shlex.quote(out.name)}"
+        typed = [
+            running.command(
+                recipe, site.about["recipe"], settings, site.about["seed"], machine, "relay"
+            ),
+            shlex.join([*own_data(settings, local.get("data")), "--out", out.name]),
+        ]
+        return " ".join(typed)
     files = [Path(path) for path in local["latents"]]
     typed = ["onward", "relay", *(f"{file.parent.name}/{file.name}" for file in files)]
     typed += ["--threads", str(machine.threads)] if machine.threads else []
+    settings = running.settings_of(recipe, site.about["settings"], "the settings")
+    typed += own_data(settings, local.get("data"))
     return shlex.join([*typed, "--out", out.name])
+
+
+def own_data(settings: Any, place: str | None) -> list[str]:
+    """The words that name a file of one's own, in a command that anyone may read."""
+    if place is None or not data.is_own_file(settings.dataset, place):
+        return []
+    return ["--data", Path(place).name]
 
 
 def _hand_on(site: _Site, folder: Path) -> None:
@@ -324,12 +345,16 @@ def _hand_on(site: _Site, folder: Path) -> None:
     cell = site.plan.row.cells[0]
     splits = {split: getattr(site.dataset, split).x for split in latents.SPLITS}
     shape = _answer(cell, splits["train"][:1]).shape[1:]
+    _, flops = counted(lambda: _answer(cell, splits["train"][:1]))
     answers = {split: ((len(x), *shape), _answers(cell, x)) for split, x in splits.items()}
     about = {**site.about, "cell": site.part, "onward": __version__}
     written = latents.write(folder / FILE, about, answers)
+    record = read(folder)
+    if not record["latents"]["written"]:  # frozen outputs are work of the training, as in one run
+        record["cost"]["flops"] += flops * len(splits["train"])
     size = (folder / FILE).stat().st_size
-    told = {"read": list(site.read), "written": written, "bytes": size}
-    write(folder / "record.json", {**read(folder), "latents": told})
+    record["latents"] = {"read": list(site.read), "written": written, "bytes": size}
+    write(folder / "record.json", record)
 
 
 def _answers(cell: nn.Module, x: Tensor) -> Iterator[Tensor]:

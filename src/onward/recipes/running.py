@@ -12,13 +12,13 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import torch
 
-from .. import checkpoint, data, train
+from .. import checkpoint, data, files, train
 from ..data import Dataset
 from ..errors import BadInput
 from ..files import write_atomically
 from ..plan import Machine, Plan
 from ..progress import Progress
-from ..record import Record, check, read, write
+from ..record import Record, check, parsed, read, write
 from ..run import Run
 from . import find, pictures
 from .recipe import Recipe
@@ -107,28 +107,30 @@ def start(
 def put_back(folder: Path) -> str | None:
     """Put the last checkpoint's copy in the place of a record that is gone, or no JSON.
 
-    -> What was wrong with it; None where nothing is. What was there stays as record.json.damaged.
-    Raises BadInput where there is no copy.
+    -> What was done; None where nothing was. What was there stays as record.json.damaged. Raises
+    BadInput where a record is damaged and there is no copy.
     """
-    path = folder / "record.json"
-    try:
-        if path.exists():
-            json.loads(path.read_bytes())
+    path, places = folder / "record.json", checkpoint.positions(folder / "checkpoint")
+    wrong = "gone"
+    if path.exists():
+        try:
+            parsed(path.read_bytes())
             return None
-    except (ValueError, OSError, RecursionError):
-        pass
-    try:
-        read(folder)
-    except BadInput as error:
-        if not checkpoint.positions(folder / "checkpoint"):
-            raise
-        copy = checkpoint.load(folder / "checkpoint").state.get("record")
-        check(copy, str(checkpoint.positions(folder / "checkpoint")[-1]))
+        except OSError:
+            read(folder)  # which says what is wrong
+        except (ValueError, RecursionError) as error:
+            wrong = f"not a readable record ({error})"
+    if not places:
+        read(folder)  # which says what is wrong
+        return None
+    copy = checkpoint.load(folder / "checkpoint").state.get("record")
+    check(copy, str(places[-1]))
+    with files.alone(folder):
         if path.exists():
             path.replace(path.with_name("record.json.damaged"))
+            wrong += ", and is record.json.damaged now"
         write(path, dict(copy or {}))
-        return str(error)
-    return None
+    return f"{path} was {wrong}: that of {places[-1]} is in its place"
 
 
 def resume(
