@@ -38,6 +38,8 @@ def test_rows() -> None:
     assert rows["federated-dae-progressive-mnist-iid"].settings().regime == "separate"
     assert rows["federated-dae-progressive-mnist-iid"].terms["rounds"] == 5
     assert rows["federated-dae-progressive-mnist-central"].terms["rounds"] == 1
+    assert rows["federated-dae-mnist-central"].settings().batch == 100
+    assert rows["federated-dae-mnist-0.3"].settings().batch == 50
     assert rows["federated-backprop-mnist-1"].settings().regime == "backprop"
     assert {row.settings().epochs for row in rows.values()} == {10}
 
