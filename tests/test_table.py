@@ -377,11 +377,12 @@ def test_a_run_that_diverges_is_a_result_where_a_row_says_so(
     assert not (tmp_path / "results" / "may-not").exists()
 
 
-def test_what_is_federated_is_in_fp32(tmp_path: Path) -> None:
+def test_what_is_federated_may_be_in_bf16(tmp_path: Path) -> None:
     rows = chosen(tables.find("federation").rows, ["federated-dae-mnist-iid"])[:1]
     (job,) = survey(rows, [0], tmp_path, tmp_path, precision="bf16")
-    assert job.state == "refused"
-    assert "what is federated is in fp32, and bf16 was asked for" in job.why
+    assert job.state == "new"
+    told = words(job, How(precision="bf16"))
+    assert (told[0], told[told.index("--precision") + 1]) == ("federate", "bf16")
 
 
 @pytest.mark.parametrize(
