@@ -16,7 +16,6 @@ from .verdicts import data_name
 MIN = {"goodness": "negative_sum_of_squares"}
 PAIRS = {"cells": 2, "objective": "swish", "temperature": 0.1}
 SOON = {"objective": "swish", "temperature": 0.1, "lr": 0.0002, "epochs": 15}
-LATER = {**SOON, "epochs": 20, "decay": 0.5}
 MIN_SOON = {**SOON, **MIN, "lr": 0.00005, "epochs": 12}
 DEEPER = {"widths": [3, 3, 3], "fields": [11, 11, 11], "strides": [1, 1, 1], "read": [2]}
 
@@ -88,12 +87,6 @@ IMAGES = (
         *("ff-recurrent-mnist-pairs-15", "ff-recurrent-mnist", "1.31 (two or three cells)"),
         wanted=1.60,
         changes=SOON,
-    ),
-    Entry(
-        "the same with more decay, 20 epochs (reduced)",
-        *("ff-recurrent-mnist-pairs-20", "ff-recurrent-mnist", "1.31 (two or three cells)"),
-        wanted=1.60,
-        changes=LATER,
     ),
     Entry(
         "2 x 2000, a loss of pairs",
