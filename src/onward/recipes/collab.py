@@ -22,7 +22,10 @@ DATA = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}
 METHODS = {"ff": "none", "earlier": "earlier", "all": "all"}
 """Method -> whom a cell hears: plain Forward-Forward, gamma<t, gamma."""
 
-FACTORS: dict[tuple[str, str, str], float] = {}
+FACTORS: dict[tuple[str, str, str], float] = {
+    ("mnist", "theirs", "ff"): 0.5,
+    ("mnist", "tuned", "ff"): 5.0,
+}
 """(data, setting, method) -> theta over the number of units, as `onward table theta` chose it.
 
 1, the author's threshold of plain Forward-Forward, where nothing has been chosen; the page of the
