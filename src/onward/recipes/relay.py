@@ -350,7 +350,9 @@ def _hand_on(site: _Site, folder: Path) -> None:
     about = {**site.about, "cell": site.part, "onward": __version__}
     written = latents.write(folder / FILE, about, answers)
     record = read(folder)
-    if not record["latents"]["written"]:  # frozen outputs are work of the training, as in one run
+    if not record.get("latents", {}).get(
+        "written"
+    ):  # frozen outputs are work of the training, as in one run
         record["cost"]["flops"] += flops * len(splits["train"])
     size = (folder / FILE).stat().st_size
     record["latents"] = {"read": list(site.read), "written": written, "bytes": size}

@@ -116,8 +116,8 @@ def put_back(folder: Path) -> str | None:
         try:
             parsed(path.read_bytes())
             return None
-        except OSError:
-            read(folder)  # which says what is wrong
+        except OSError:  # no damage: it could not be read just now
+            read(folder)  # which says so
         except (ValueError, RecursionError) as error:
             wrong = f"not a readable record ({error})"
     if not places:
