@@ -630,7 +630,7 @@ def test_the_commands_flag(tmp_path: Path) -> None:
 
 
 def test_a_record_from_before_resumes_without() -> None:
-    from onward.recipes.running import machine_of
+    from onward.recipes.recorded import machine_of
 
     about = {"device": "cpu", "precision": "fp32", "threads": 1}
     assert machine_of({"machine": about}).fast == "off"

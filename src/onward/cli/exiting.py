@@ -32,12 +32,12 @@ def run(given: argparse.Namespace) -> int:
     """Choose thresholds on validation, measure them on the test set, print and keep the table."""
     from .. import exits
     from ..files import write_atomically
-    from ..recipes import running
+    from ..recipes import recorded
 
     allowed = [_points(text) for text in given.lose]
     opened = open_finished(given.folder)
     row, record = opened.plan.row, opened.record
-    dataset = running.same_data(given.folder, record, given.data)
+    dataset = recorded.same_data(given.folder, record, given.data)
     names = ["goodness"] if row.algorithm.candidates else []
     names += ["linear"] if row.readout is not None else []
     found, refused = {}, []

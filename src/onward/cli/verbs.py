@@ -220,10 +220,10 @@ def see_through(
 def eval(given: argparse.Namespace) -> int:
     """Test errors of a trained run."""
     from .. import evaluate
-    from ..recipes import running
+    from ..recipes import recorded, running
 
     opened = running.open_run(given.folder)
-    dataset = running.test_data(given.folder, opened.record, given.data)
+    dataset = recorded.test_data(given.folder, opened.record, given.data)
     about = opened.record["data"]
     wanted, came = tuple(about["shape"]), dataset.shape
     if dataset.target != about.get("target", "classes"):

@@ -15,7 +15,7 @@ from .. import recipes
 from ..errors import BadInput
 from ..files import write_atomically
 from ..plan import Machine
-from ..recipes import running
+from ..recipes import recorded
 from ..record import read
 from . import flower
 from .owner import Learned, Local, Turn, Weights, load_samples
@@ -127,7 +127,7 @@ def _run(grid: Any, config: Mapping[str, Any], out: Path) -> None:
     recipe = recipes.find(name)
     start(
         recipe,
-        running.settings_of(recipe, json.loads(str(config["settings"])), "the app"),
+        recorded.settings_of(recipe, json.loads(str(config["settings"])), "the app"),
         Federation(**json.loads(str(config["federation"]))),
         seed=int(config["seed"]),
         machine=Machine("auto", config["precision"], int(config["threads"]), config["fast"]),

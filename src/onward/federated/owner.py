@@ -131,7 +131,7 @@ class Local:
 
 def load_samples(turn: Turn, path: Path) -> Dataset:
     """A client's own samples, of the kind that a turn wants.  Raises BadInput for others."""
-    from ..recipes.running import blank
+    from ..recipes.recorded import blank
 
     like = blank({"data": turn.data})
     return dataclasses.replace(like, train=load_part(path, like))
@@ -197,7 +197,7 @@ def seed_of(turn: Turn, client: int) -> int:
 
 def prepared(recipe: Recipe, turn: Turn, data: Dataset, seed: int | None = None) -> Plan:
     """The recipe's plan for a client's data, drawn from the run's own seed or another."""
-    from ..recipes.running import settings_of
+    from ..recipes.recorded import settings_of
 
     settings = settings_of(recipe, turn.settings, "the server's turn")
     plan = recipe.build(settings, data, turn.seed if seed is None else seed)

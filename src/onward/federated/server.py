@@ -15,7 +15,7 @@ from ..data import Dataset, Split
 from ..errors import BadInput
 from ..plan import Machine, Plan
 from ..progress import Progress
-from ..recipes import running
+from ..recipes import recorded, running
 from ..recipes.recipe import Recipe
 from ..record import Record, read
 from ..seeds import generator
@@ -83,7 +83,7 @@ def resume(
 ) -> Record:
     """Go on with an interrupted federation, from the round of its last checkpoint."""
     record = read(folder)
-    recipe, settings = running.recipe_of(record, folder)
+    recipe, settings = recorded.recipe_of(record, folder)
     try:
         terms = Federation(**record["federation"])
     except (KeyError, TypeError) as error:
@@ -91,7 +91,7 @@ def resume(
             f"{folder} was not left by a federation of this version ({error}): go on with the "
             "version that began it"
         ) from error
-    machine = running.machine_of(record, threads)
+    machine = recorded.machine_of(record, threads)
     if positions(folder / "checkpoint"):
         saved = load_checkpoint(folder / "checkpoint")
         _refuse_other_terms(saved.state.get("record", {}).get("federation"), terms, folder)

@@ -34,7 +34,7 @@ from ..local import Station
 from ..meter import own_peak_bytes
 from ..optimizers import set_rate
 from ..plan import Machine
-from ..recipes import running
+from ..recipes import recorded
 from ..recipes.recipe import Recipe
 from ..row import Row
 from ..stages import Losses
@@ -118,7 +118,7 @@ class Worker:
                 f"the driver's run and this place's differ: {changed}. Start every place with the "
                 "same Onward, recipe and settings"
             )
-        row = self.recipe.build(self.settings, running.blank(theirs), seed).row
+        row = self.recipe.build(self.settings, recorded.blank(theirs), seed).row
         row.fast = self.machine.fast == "auto"
         way, first, count = Way(**theirs["way"]), theirs["first"], theirs["count"]
         self.previous, self.next = theirs["previous"], theirs["next"]

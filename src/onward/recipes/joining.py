@@ -24,7 +24,7 @@ from ..plan import Machine, Plan
 from ..progress import Progress
 from ..record import Record, empty_curves, read
 from ..run import Run
-from . import NAMES, find, pictures, running
+from . import NAMES, find, pictures, recorded
 from .recipe import Recipe
 from .relay import HEAD, own_data
 
@@ -67,7 +67,7 @@ def join(
     first = _of_one_row(parts)
     _refuse_recipe(folders[0], first["recipe"], recipe)
     known = find(first["recipe"])
-    settings = running.settings_of(known, first["settings"], str(folders[0]))
+    settings = recorded.settings_of(known, first["settings"], str(folders[0]))
     wanted = [s.name for s in known.build(settings, _blank(parts), first["seed"]).row.everyone]
     parts = _in_order(parts, wanted)
     _refuse_unlinked(parts)
@@ -125,7 +125,7 @@ def _blank(parts: Sequence[_Part]) -> Dataset:
     begun = [part for part in parts if part.name == "cell-0"]
     if not begun:
         raise BadInput("the folder of cell-0, which has seen the samples, is not among them")
-    return running.blank(begun[0].record)
+    return recorded.blank(begun[0].record)
 
 
 def _samples(first: _Part, recipe: Recipe, settings: Any, data_path: str | None) -> Dataset:

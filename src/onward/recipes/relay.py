@@ -38,7 +38,7 @@ from ..record import Record, read, write
 from ..row import Row
 from ..run import Run
 from ..version import __version__
-from . import NAMES, find, running
+from . import NAMES, find, recorded
 from .recipe import Recipe
 
 FILE = "latents.safetensors"
@@ -138,9 +138,9 @@ def resume(
     progress: Progress | None = None,
 ) -> Record:
     """Go on with an interrupted part, and write the latents that it had not yet written."""
-    record, local = read(folder), running.local_of(folder)
-    recipe, settings = running.recipe_of(record, folder)
-    machine, place = running.machine_of(record, threads), data_path or local.get("data")
+    record, local = read(folder), recorded.local_of(folder)
+    recipe, settings = recorded.recipe_of(record, folder)
+    machine, place = recorded.machine_of(record, threads), data_path or local.get("data")
     if record["part"] == "cell-0":
         dataset = recipe.data(settings, data.load(settings.dataset, place))
         about = {"recipe": record["recipe"], "settings": record["settings"]}
@@ -179,8 +179,8 @@ def _site(files: Sequence[Latents], data_path: str | None, own: str | None) -> _
             "--recipe MODULE:ATTRIBUTE if you have its file and trust it"
         )
     recipe = find(own or about["recipe"])
-    settings = running.settings_of(recipe, about["settings"], str(files[0].path))
-    plan = recipe.build(settings, running.blank(about), about["seed"])
+    settings = recorded.settings_of(recipe, about["settings"], str(files[0].path))
+    plan = recipe.build(settings, recorded.blank(about), about["seed"])
     cells, have = len(plan.row.stations), [file.cell for file in files]
     if have == list(range(cells)):
         if plan.row.readout is None:
@@ -225,7 +225,7 @@ def _one_row(files: Sequence[Latents]) -> dict[str, Any]:
 def _cell_site(
     recipe: Recipe, settings: Any, seed: int, number: int, dataset: Dataset, about: dict[str, Any]
 ) -> _Site:
-    source = dataset if number == 0 else running.blank(about)
+    source = dataset if number == 0 else recorded.blank(about)
     whole = recipe.build(settings, source, seed)
     station = whole.row.stations[number]
     wanted, came = getattr(station.cell, "inputs", None), dataset.train.x[0].numel()
@@ -315,9 +315,9 @@ def _command(
 ) -> str:
     """What anyone could type in the folder that holds the sites' folders."""
     if site.part == 0:
-        settings = running.settings_of(recipe, site.about["settings"], "the settings")
+        settings = recorded.settings_of(recipe, site.about["settings"], "the settings")
         typed = [
-            running.command(
+            recorded.command(
                 recipe, site.about["recipe"], settings, site.about["seed"], machine, "relay"
             ),
             shlex.join([*own_data(settings, local.get("data")), "--out", out.name]),
@@ -326,7 +326,7 @@ def _command(
     files = [Path(path) for path in local["latents"]]
     typed = ["onward", "relay", *(f"{file.parent.name}/{file.name}" for file in files)]
     typed += ["--threads", str(machine.threads)] if machine.threads else []
-    settings = running.settings_of(recipe, site.about["settings"], "the settings")
+    settings = recorded.settings_of(recipe, site.about["settings"], "the settings")
     typed += own_data(settings, local.get("data"))
     return shlex.join([*typed, "--out", out.name])
 

@@ -82,14 +82,14 @@ def insert(text: str, folder: Path) -> str:
 
 def _command(run: Committed) -> str:
     """How a variant is run today: its recipe's defaults may be others than when it ran."""
-    from . import running
+    from . import recorded
 
     record = run.record
     if record["recipe"] not in NAMES:
         return str(record["command"])
     recipe = find(record["recipe"])
-    settings = running.settings_of(recipe, record["settings"], str(run.path))
-    return running.command(recipe, recipe.name, settings, run.seed, running.machine_of(record))
+    settings = recorded.settings_of(recipe, record["settings"], str(run.path))
+    return recorded.command(recipe, recipe.name, settings, run.seed, recorded.machine_of(record))
 
 
 def _data(runs: Sequence[Committed]) -> str:
