@@ -200,6 +200,17 @@ def test_export_takes_the_readout_that_is_asked_for(copied: Path, tmp_path: Path
     assert "10 passes" in out.with_name("net.safetensors.md").read_text()
 
 
+def test_a_readout_that_is_named_has_a_file_of_its_own(copied: Path) -> None:
+    first = onward("export", copied, "--to", "safetensors")
+    before = (copied / "model.safetensors").read_bytes()
+    done = onward("export", copied, "--to", "safetensors", "--readout", "goodness")
+    assert (first.code, done.code) == (0, 0), done.err
+    assert done.out.splitlines()[0] == str(copied / "model-goodness.safetensors")
+    assert (copied / "model.safetensors").read_bytes() == before
+    odd = onward("export", copied, "--to", "pt2", "--readout", "../goodness")
+    assert "there is no readout ../goodness" in odd.complaint or "no readout" in odd.complaint
+
+
 def test_bad_input_of_export(copied: Path, tmp_path: Path) -> None:
     def complaint(*words: object) -> str:
         return onward("export", *words).complaint

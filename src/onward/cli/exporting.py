@@ -16,7 +16,7 @@ def add_flags(verb: argparse.ArgumentParser) -> None:
     told = "a graph for other runtimes, torch.export's own, or weights and a description"
     verb.add_argument("--to", metavar="onnx|pt2|safetensors", required=True, help=told)
     verb.add_argument("--readout", metavar="goodness|linear", help="default: as for predict")
-    verb.add_argument("--out", metavar="FILE", type=Path, help="else DIR/model.FORMAT")
+    verb.add_argument("--out", metavar="FILE", type=Path, help="else DIR/model.FORMAT, or model-READOUT.FORMAT")
 
 
 def run(given: argparse.Namespace) -> int:
@@ -24,7 +24,9 @@ def run(given: argparse.Namespace) -> int:
     from ..export import export
 
     opened = open_finished(given.folder)
-    out = given.out or given.folder / f"model.{given.to}"
+    # A readout that was named has a file of its own: it is not to replace another's.
+    stem = f"model-{given.readout}" if given.readout else "model"
+    out = given.out or given.folder / f"{stem}.{given.to}"
     done = export(opened.plan.row, opened.record, given.to, out, given.readout)
     for path in done.files:
         print(path)
