@@ -16,7 +16,9 @@ def add_flags(verb: argparse.ArgumentParser) -> None:
     told = "a graph for other runtimes, torch.export's own, or weights and a description"
     verb.add_argument("--to", metavar="onnx|pt2|safetensors", required=True, help=told)
     verb.add_argument("--readout", metavar="goodness|linear", help="default: as for predict")
-    verb.add_argument("--out", metavar="FILE", type=Path, help="else DIR/model.FORMAT, or model-READOUT.FORMAT")
+    verb.add_argument(
+        "--out", metavar="FILE", type=Path, help="else DIR/model.FORMAT, or model-READOUT.FORMAT"
+    )
 
 
 def run(given: argparse.Namespace) -> int:

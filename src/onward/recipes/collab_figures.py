@@ -31,12 +31,13 @@ def figures(records: Records) -> Mapping[str, bytes]:
 def sweep_figures(records: Records) -> Mapping[str, bytes]:
     """Error against theta of every data set that has records."""
     drawn = {f"theta-{data}.svg": _theta(records, data) for data in DATA}
-    drawn |= {f"sums-{data}.svg": _sums_by_theta(records, data) for data in DATA}
+    for reading, told in (("theirs", "sums"), ("mean", "sums-mean")):
+        drawn |= {f"{told}-{data}.svg": _sums_by_theta(records, data, reading) for data in DATA}
     return {name: picture for name, picture in drawn.items() if picture}
 
 
-def _sums_by_theta(records: Records, data: str) -> bytes | None:
-    """Validation error of the running sums, a line a threshold, a panel a method; their setting.
+def _sums_by_theta(records: Records, data: str, reading: str) -> bytes | None:
+    """Validation error of the running sums, a line a threshold, a panel a method.
 
     The paper has it that cells after the first hurt plain Forward-Forward, and reimplementations
     have seen that at large thresholds only.
@@ -45,7 +46,7 @@ def _sums_by_theta(records: Records, data: str) -> bytes | None:
     for method in METHODS:
         lines = {}
         for times in r.TIMES:
-            found = records.get(r.trial(data, "theirs", method, times), ())
+            found = records.get(r.trial(data, reading, method, times), ())
             if sums := _mean([added.first(one, "validation") for one in found]):
                 lines[times] = sums
         if lines:
@@ -62,15 +63,15 @@ def _sums_by_theta(records: Records, data: str) -> bytes | None:
             axis.set_xlabel("sum of the first cells")
             axis.xaxis.get_major_locator().set_params(integer=True)
             axis.set_yscale("log")
-            axis.legend(fontsize=7, title="theta / units", title_fontsize=7)
+            axis.legend(fontsize=7, title="theta / ones", title_fontsize=7)
         axes[0].set_ylabel("validation error, % (log)")
         return svg(figure)
 
 
 def _sums(records: Records, data: str) -> bytes | None:
-    """Error of the sum of the first cells, and of each alone; their setting left, tuned right."""
-    panels = []
-    for setting in SETTINGS:
+    """Error of the sum of the first cells, and of each alone; a panel a setting."""
+    panels = {}
+    for setting, told in SETTINGS.items():
         lines = {}
         for method in METHODS:
             found = records.get(r.name(data, setting, method), ())
@@ -78,11 +79,12 @@ def _sums(records: Records, data: str) -> bytes | None:
             alone = _mean([added.alone(one, "test") for one in found])
             if sums:
                 lines[method] = sums, alone
-        panels.append(lines)
-    if not any(panels):
+        if lines:
+            panels[told] = lines
+    if not panels:
         return None
-    with drawing(8.4, 3.2, 2) as (figure, axes):
-        for axis, lines, told in zip(axes, panels, SETTINGS.values(), strict=True):
+    with drawing(max(4.2 * len(panels), 8.4), 3.2, len(panels)) as (figure, axes):
+        for axis, (told, lines) in zip(axes, panels.items(), strict=True):
             for method, (sums, alone) in lines.items():
                 cells = range(1, len(sums) + 1)
                 colour = COLOURS[method]
@@ -91,9 +93,8 @@ def _sums(records: Records, data: str) -> bytes | None:
             axis.set_title(f"{TITLES[data]}, {told}", loc="left")
             axis.set_xlabel("cell")
             axis.xaxis.get_major_locator().set_params(integer=True)
-            if lines:
-                axis.set_yscale("log")
-                axis.legend(fontsize=7)
+            axis.set_yscale("log")
+            axis.legend(fontsize=7)
         axes[0].set_ylabel("test error, % (log)")
         return svg(figure)
 
@@ -143,15 +144,16 @@ def _entropy(records: Records, data: str) -> bytes | None:
 
 
 def _theta(records: Records, data: str) -> bytes | None:
-    """Validation error against theta, their setting left, tuned right; a line a method."""
-    panels = [
-        {m: found for m in METHODS if (found := v.tried(records, data, setting, m))}
-        for setting in SETTINGS
-    ]
-    if not any(panels):
+    """Validation error against theta, a panel a setting; a line a method."""
+    panels = {
+        told: {m: found for m in METHODS if (found := v.tried(records, data, setting, m))}
+        for setting, told in SETTINGS.items()
+    }
+    panels = {told: lines for told, lines in panels.items() if lines}
+    if not panels:
         return None
-    with drawing(8.4, 3.2, 2) as (figure, axes):
-        for axis, lines, told in zip(axes, panels, SETTINGS.values(), strict=True):
+    with drawing(max(4.2 * len(panels), 8.4), 3.2, len(panels)) as (figure, axes):
+        for axis, (told, lines) in zip(axes, panels.items(), strict=True):
             for method, found in lines.items():
                 times, colour = list(found), COLOURS[method]
                 means = [statistics.fmean(each) for each in found.values()]
@@ -161,9 +163,8 @@ def _theta(records: Records, data: str) -> bytes | None:
             axis.set_xscale("log")
             axis.set_xticks(r.TIMES, [f"{times:g}" for times in r.TIMES])
             axis.minorticks_off()
-            axis.set_xlabel("theta / units")
+            axis.set_xlabel("theta / that of a cell of ones")
             axis.set_title(f"{TITLES[data]}, {told}", loc="left")
-            if lines:
-                axis.legend(fontsize=7)
+            axis.legend(fontsize=7)
         axes[0].set_ylabel("validation error, %")
         return svg(figure)

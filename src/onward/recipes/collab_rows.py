@@ -9,7 +9,13 @@ STORE = {"memory_gib": 4.0}
 """Of rows by layer: what frozen cells answer to every view of MNIST is 2.05 GiB, kept in memory."""
 
 TIMES = (0.3, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
-"""Thresholds that are tried, over the number of units."""
+"""Thresholds that are tried, over the goodness of a cell whose units are all 1."""
+
+READINGS = ("theirs", "mean")
+"""Their setting, with either goodness."""
+
+TUNED = ("tuned", "pairs")
+"""Settings in which plain Forward-Forward is tuned, too."""
 
 TRIAL = {"epochs": 10, "evaluate_every": 10}
 """How long a threshold is tried."""
@@ -23,8 +29,8 @@ def name(data: str, setting: str, method: str, training: str = "network") -> str
     >>> name("mnist", "tuned", "earlier")
     'collab-mnist-tuned-earlier'
     """
-    if setting == "tuned":
-        return f"collab-{data}-tuned-{method}"
+    if setting != "theirs":
+        return f"collab-{data}-{setting}-{method}"
     return f"collab-{data}" if method == "all" else f"collab-{data}-{method}-{training}"
 
 
@@ -39,9 +45,9 @@ def trial(data: str, setting: str, method: str, times: float) -> str:
 
 def changes(data: str, name: str, method: str, times: float) -> dict[str, Any]:
     """What a method with a threshold changes of the recipe of its data, in one of the settings."""
-    found = {**setting(data, name), "gamma": METHODS[method], "theta": theta(data, times)}
-    # Plain Forward-Forward, tuned, leaves the first cell out, as Hinton does.
-    found["counted"] = None if (name, method) == ("tuned", "ff") else [0, 1, 2]
+    found = {**setting(data, name), "gamma": METHODS[method], "theta": theta(data, name, times)}
+    # Plain Forward-Forward, where it is tuned, leaves the first cell out, as Hinton does.
+    found["counted"] = None if name in TUNED and method == "ff" else [0, 1, 2]
     return found
 
 
@@ -58,11 +64,17 @@ def rows(data: str) -> list[Row]:
             by_layer = {**best[method], "schedule": "greedy", **STORE}
             found.append(Row(name(data, "theirs", method, "layer"), recipe, by_layer))
         found.append(Row(name(data, "theirs", method), recipe, best[method]))
-    for method in METHODS:
-        tuned = changes(data, "tuned", method, factor(data, "tuned", method))
-        found.append(Row(name(data, "tuned", method), recipe, tuned))
-    return found + [Row(f"{recipe}-{variant}", recipe, more) for variant, more in VARIANTS.items()]
+    for other in SETTINGS:
+        for method in METHODS if other != "theirs" else ():
+            more = changes(data, other, method, factor(data, other, method))
+            found.append(Row(name(data, other, method), recipe, more))
+    told_less = {**changes(data, "pairs", "all", factor(data, "pairs", "all")), "scale": LESS}
+    found += [Row(f"{recipe}-{variant}", recipe, more) for variant, more in VARIANTS.items()]
+    return [*found, Row(f"{recipe}-pairs-scale-{LESS:g}", recipe, told_less)]
 
+
+LESS = 0.3
+"""How much each other cell counts in F-CFF by pairs (docs/log.md)."""
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "alternating": {"schedule": "alternating"},
@@ -74,7 +86,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def trials(data: str) -> list[Row]:
-    """Every method of both settings with every threshold, for a short time."""
+    """Every method of every setting with every threshold, for a short time."""
     return [
         Row(
             trial(data, setting, method, times),
