@@ -191,8 +191,11 @@ def test_a_chosen_threshold_becomes_a_setting(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_threshold_is_measured_by_a_cell_of_ones() -> None:
     """A sum of squares has as many as units, a mean has 1; pairs have a tenth of it as margin."""
-    at = {s: collab_rows.changes("mnist", s, "all", 3.0)["theta"] for s in collab.SETTINGS}
-    assert at == {"theirs": 3000.0, "mean": 3.0, "tuned": 3000.0, "pairs": 3000.0}
+    rows = {row.name: row.settings() for row in sweep.rows}
+    at = {s: rows[collab_rows.trial("mnist", s, "all", 3.0)] for s in collab.SETTINGS}
+    assert [at[s].theta for s in ("theirs", "mean", "tuned")] == [3000.0, 3.0, 3000.0]
+    assert (at["pairs"].theta, at["pairs"].temperature) == (None, pytest.approx(0.3))
+    assert at["theirs"].temperature == at["mean"].temperature == at["tuned"].temperature == 1.0
 
 
 def test_a_reading_of_their_setting_is_judged_by_itself() -> None:

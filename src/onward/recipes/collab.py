@@ -119,10 +119,20 @@ def factor(data: str, setting: str, method: str) -> float:
     return FACTORS.get((data, setting, method), 1.0)
 
 
-def theta(data: str, setting: str, times: float) -> float | None:
-    """A threshold as a setting: ``times`` the goodness of a cell of ones, null for once."""
+def theta(data: str, setting: str, times: float) -> dict[str, float | None]:
+    """What says a threshold: ``times`` the goodness of a cell of ones, null for once.
+
+    By pairs there is none, and the margin is as many times a tenth of it.
+
+    >>> theta("mnist", "theirs", 3.0), theta("mnist", "mean", 3.0), theta("mnist", "tuned", 1.0)
+    ({'theta': 3000.0}, {'theta': 3.0}, {'theta': None})
+    >>> theta("mnist", "pairs", 3.0)
+    {'temperature': 0.3}
+    """
+    if setting == "pairs":
+        return {"temperature": round(times * PAIRS["temperature"], 6)}
     ones = 1 if setting == "mean" else width(data)
-    return None if times == 1 else times * ones
+    return {"theta": None if times == 1 else times * ones}
 
 
 _NETWORK = {"ff": "ff-network", "earlier": "earlier-network", "all": ""}
@@ -139,7 +149,7 @@ def _recipe(data: str) -> Recipe:
             dataset=DATA[data],
             width=width(data),
             label="appended" if data == "cifar10" else "first",
-            theta=theta(data, "theirs", factor(data, "theirs", "all")),
+            **theta(data, "theirs", factor(data, "theirs", "all")),  # type: ignore[arg-type]  # its own
             **setting(data, "theirs"),
         ),
         build=build,

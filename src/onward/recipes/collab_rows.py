@@ -45,7 +45,7 @@ def trial(data: str, setting: str, method: str, times: float) -> str:
 
 def changes(data: str, name: str, method: str, times: float) -> dict[str, Any]:
     """What a method with a threshold changes of the recipe of its data, in one of the settings."""
-    found = {**setting(data, name), "gamma": METHODS[method], "theta": theta(data, name, times)}
+    found = {**setting(data, name), "gamma": METHODS[method], **theta(data, name, times)}
     # Plain Forward-Forward, where it is tuned, leaves the first cell out, as Hinton does.
     found["counted"] = None if name in TUNED and method == "ff" else [0, 1, 2]
     return found

@@ -11,5 +11,5 @@ table = Table(
     [row for data in DATA for row in collab_rows.trials(data)],
     sweep_page,
     sweep_figures,
-    fixed=("dataset", "width", "gamma", "theta", "counted"),
+    fixed=("dataset", "width", "gamma", "theta", "temperature", "counted"),
 )
