@@ -34,6 +34,11 @@ class Asked:
     up: dict[int, int] = field(default_factory=dict)
     told: dict[int, dict[str, Any]] = field(default_factory=dict)
 
+    def and_also(self, other: "Asked") -> "Asked":
+        """What came of two questions to different clients."""
+        mine, theirs = vars(self), vars(other)
+        return Asked(**{key: dict(sorted({**mine[key], **theirs[key]}.items())) for key in mine})
+
 
 class Members:
     """The clients of a run, by their own numbers. ``wanted`` is what all must be like.

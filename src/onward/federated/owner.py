@@ -10,6 +10,7 @@ are: what travels is what is learned.
 import dataclasses
 import hashlib
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,9 +28,10 @@ from ..plan import Machine, Plan, Precision
 from ..recipes.recipe import Recipe
 from ..row import Row
 from ..run import Run
-from ..schedules import Schedule, frozen, simultaneous
+from ..schedules import Schedule, frozen, greedy, simultaneous
 from ..seeds import generator
 from ..stages import Losses, Stage
+from .sums import sums
 
 Weights = dict[str, dict[str, Tensor]]
 """Station -> name in its state_dict -> tensor."""
@@ -43,8 +45,9 @@ class Turn:
     """What a client is asked to do: epochs ``first`` to ``last`` of ``epochs``, of one stage.
 
     ``recipe``, ``settings`` and ``seed`` are the run's; ``round`` counts over all stages;
-    ``frozen`` are the stations that have learned before; ``proximal`` is FedProx's mu; ``data`` is
-    what a client's samples must be like.
+    ``frozen`` are the stations that have learned before; ``proximal`` is FedProx's mu; ``gram``
+    asks for the Gram matrix beside a slope (sums.py); ``data`` is what a client's samples must be
+    like.
     """
 
     recipe: str
@@ -58,6 +61,7 @@ class Turn:
     frozen: Sequence[str] = ()
     head: str = "along"
     proximal: float = 0.0
+    gram: bool = False
     data: dict[str, Any] = field(default_factory=dict)
     precision: Precision = "fp32"
     fast: Literal["auto", "off"] = "auto"
@@ -67,7 +71,8 @@ class Turn:
 class Learned:
     """A client's answer: the weights of the stations that learned, of so many samples.
 
-    ``losses`` are each station's mean over the turn's steps, ``flops`` all its products'.
+    Of an exact readout they are sums over its samples. ``losses`` are each station's mean over the
+    turn's steps, ``flops`` all its products'.
     """
 
     weights: Weights
@@ -79,9 +84,10 @@ class Learned:
 
 def schedule_of(schedule: Schedule, head: str) -> Schedule:
     """The recipe's own schedule; or the same with the readout last, on frozen cells."""
-    if head == "along":
+    own = getattr(schedule, "func", schedule)
+    if head == "along" or (head == "exact" and own is greedy):  # whose readout is last
         return schedule
-    if getattr(schedule, "func", schedule) is not simultaneous:
+    if own is not simultaneous:
         name = getattr(getattr(schedule, "func", schedule), "__name__", "another")
         raise BadInput(
             f"head={head} is of the schedule simultaneous, and the schedule is {name}, which has "
@@ -166,6 +172,8 @@ def learn(
     data = _in_batches(data, plan, own)
     load(came, plan.row)
     run = Run(plan, data, machine, {"seed": own, "cost": {"warmup_seconds": 0.0, **_NO_COST}})
+    if turn.head == "exact" and {s.name for s in plan.row.stations} <= set(turn.frozen):
+        return _summed(turn, run)
     seconds, flops, sums = 0.0, 0.0, dict[str, float]()
     stages = run.stages()  # what a step reads (stored latents) is there as long as this
     with machine.arithmetic(run.device):
@@ -185,6 +193,16 @@ def learn(
     steps = math.ceil(len(data.train) / plan.training.batch) * (turn.last - turn.first)
     losses = {name: total / steps for name, total in sums.items()}
     return Learned(weights(stage.stations), len(data.train), losses, before + flops, seconds)
+
+
+def _summed(turn: Turn, run: Run) -> Learned:
+    """A turn of an exact readout: sums over all samples, at the weights that came."""
+    head, began = run.row.readout, time.perf_counter()
+    assert head is not None
+    with run.machine.arithmetic(run.device):
+        (found, loss), flops = counted(lambda: sums(run.row, run.x, run.y, gram=turn.gram))
+    seconds = time.perf_counter() - began
+    return Learned({head.name: found}, len(run.y), {head.name: loss}, flops, seconds)
 
 
 def seed_of(turn: Turn, client: int) -> int:

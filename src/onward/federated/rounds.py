@@ -25,8 +25,10 @@ from ..seeds import generator
 from ..stages import Losses, Settled, Stage
 from . import flower, partitions
 from .accepted import refusals
+from .exact import Fit
 from .members import Asked, Members
 from .owner import SERVER, Turn, Weights, learn, learned, load, schedule_of, weights
+from .sums import refuse
 from .terms import Federation
 
 PATIENCE = 3
@@ -58,6 +60,8 @@ class Federated:
 
     def __call__(self, row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
         """Refuses at once what the schedule refuses."""
+        if self.task.turn.head == "exact":
+            refuse(row)
         # Its stages are asked of two samples: here nobody learns from them.
         return self._stages(row, self.inner(row, x[:2], y[:2], generator(0, "unused")))
 
@@ -96,9 +100,15 @@ class Rounds:
         self.number, self.before = number, before  # of the stage; rounds before it
         self.frozen = frozen
         clients = max(1, round(task.terms.sampled * task.terms.clients))
-        self.strategy = flower.strategy(task.terms, clients)
         self.memory: dict[str, Tensor] = {"round": torch.zeros(1, dtype=torch.int64)}
-        if task.terms.server != "fedavg":
+        head, self.fit = row.linear(), None
+        if task.terms.head == "exact" and self._reads() and head is not None:
+            name = stage.stations[0].name
+            self.fit = Fit(head, name, task.terms.clients, task.terms.ridge)
+            self.memory |= self.fit.memory
+        own = task.terms if self.fit is None else Federation()  # whose means are not asked for
+        self.strategy = flower.strategy(own, clients)
+        if own.server != "fedavg":
             self.memory |= _moments(task.terms, weights(stage.stations))
         self.sums: dict[str, float] = {}
         self.flops = self.passes = 0.0
@@ -125,6 +135,8 @@ class Rounds:
         told: dict[str, Any] = {"stage": self.stage.name, "round": turn.round + 1}
         if self.task.terms.head == "server" and self._reads():
             told |= self._at_home(turn)
+        elif self.fit is not None:
+            told |= self._fitted(turn, done, self.fit)
         else:
             told |= self._at_clients(turn, done)
         self.told.append({**told, "wall_seconds": round(time.perf_counter() - began, 3)})
@@ -158,6 +170,43 @@ class Rounds:
         asked = self.members.ask(self.strategy, done + 1, turn, sent, self._still(), chosen)
         samples = {client: int(told["samples"]) for client, told in asked.told.items()}
         refused = {**asked.refused, **refusals(sent, asked.answers, samples)}
+        self.passes = self.stage.passes * self.task.each * sum(samples.values())
+        good = [client for client in asked.answers if client not in refused]
+        if good:
+            self._take(asked, good, done + 1, turn.round)
+        return self._over(done, chosen, asked, refused, bool(good))
+
+    def _fitted(self, turn: Turn, done: int, fit: Fit) -> dict[str, Any]:
+        """A step of an exact readout, by sums over the clients' samples."""
+        chosen, sent = self.members.chosen(turn.round), fit.point()
+        lacking, asked = fit.lacking(chosen), Asked()
+        for gram, clients in ((True, lacking), (False, sorted({*chosen} - {*lacking}))):
+            if clients:
+                ask = dataclasses.replace(turn, gram=gram)
+                found = self.members.ask(self.strategy, done + 1, ask, sent, self._still(), clients)
+                asked = asked.and_also(found)
+        name = self.stage.stations[0].name
+        samples = {client: int(told["samples"]) for client, told in asked.told.items()}
+        came = {client: found.get(name, {}) for client, found in asked.answers.items()}
+        refused = {**asked.refused, **fit.refusals(came, samples)}
+        good = [client for client in came if client not in refused]
+        for client in good:
+            fit.take(client, came[client], samples[client])
+        if good:
+            fit.step()
+            self._mean_losses(asked, {client: samples[client] for client in good})
+        self.passes = sum(samples.values())  # cells answer anew in every round
+        return self._over(done, chosen, asked, refused, bool(good))
+
+    def _over(
+        self,
+        done: int,
+        chosen: Sequence[int],
+        asked: Asked,
+        refused: Mapping[int, str],
+        counted: bool,
+    ) -> dict[str, Any]:
+        """A round at clients is over: what it cost, and who was left out."""
         for client, why in refused.items():
             self.task.tell(f"{self.stage.name}, round {done + 1}: left out client {client}: {why}")
         told = {
@@ -169,11 +218,8 @@ class Rounds:
             for client in chosen
         }
         self.flops = sum(float(each["flops"]) for each in asked.told.values())
-        self.passes = self.stage.passes * self.task.each * sum(samples.values())
-        good = [client for client in asked.answers if client not in refused]
-        if good:
+        if counted:
             self.empty = 0
-            self._take(asked, good, done + 1, turn.round)
         else:
             self._nothing(refused)
         return _columns(told, refused)
@@ -193,7 +239,11 @@ class Rounds:
             load({station.name: like}, self.row)
         for key, value in flower.remembered(self.strategy).items():
             self.memory[key].copy_(value)
-        whole = sum(counts.values())
+        self._mean_losses(asked, counts)
+
+    def _mean_losses(self, asked: Asked, counts: Mapping[int, int]) -> None:
+        """Each station's loss over the clients that count, for as much as each does."""
+        good, whole = list(counts), sum(counts.values())
         self.sums = {
             name: sum(asked.told[c]["losses"].get(name, 0.0) * counts[c] / whole for c in good)
             for name in asked.told[good[0]]["losses"]

@@ -248,5 +248,6 @@ def _words(terms: Federation) -> list[str]:
 
 
 def _refuse_other_terms(before: Any, terms: Federation, folder: Path) -> None:
-    if before != dataclasses.asdict(terms):
+    usual = dataclasses.asdict(Federation())  # of what was not there to be set before
+    if not isinstance(before, dict) or {**usual, **before} != dataclasses.asdict(terms):
         raise BadInput(f"{folder}'s checkpoint is of a federation on other terms: put its own back")

@@ -11,7 +11,7 @@ from ..errors import BadInput
 
 Partition = Literal["iid", "dirichlet", "labels", "files"]
 Server = Literal["fedavg", "fedavgm", "fedadagrad", "fedadam", "fedyogi"]
-Head = Literal["along", "last", "server"]
+Head = Literal["along", "last", "server", "exact"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,9 @@ class Federation:
         server_lr: its step size; null for the optimiser's own
         server_momentum: of fedavgm
         proximal: pull of every client's weights to those it was sent (FedProx's mu)
-        head: readout learns along, or last on frozen cells, at clients or at server
+        head: readout learns along, or last on frozen cells: at clients, at server, or exactly, from
+            sums over the clients' samples
+        ridge: pull of an exact readout to zero, for each sample
         server_share: share of the training samples that are the server's own
         clip: longest change of a client in a round, by norm; null for any (differential privacy)
         dp_noise: noise beside clipped changes, a multiple of clip for each client in the round
@@ -49,6 +51,7 @@ class Federation:
     server_momentum: float = 0.9
     proximal: float = 0.0
     head: Head = "along"
+    ridge: float = 2e-4
     server_share: float = 0.0
     clip: float | None = None
     dp_noise: float = 0.0
@@ -64,7 +67,7 @@ class Federation:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise BadInput(f"{name} should be a number above 0, and is {value}")
-        for name in ("server_momentum", "proximal", "dp_noise", "server_share"):
+        for name in ("server_momentum", "proximal", "dp_noise", "server_share", "ridge"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise BadInput(f"{name} should be 0 or more, and is {getattr(self, name)}")
         for name in ("sampled", "server_share", "server_momentum"):
@@ -83,6 +86,7 @@ class Federation:
             "labels_each": ("partition", "labels"),
             "server_momentum": ("server", "fedavgm"),
             "server_share": ("head", "server"),
+            "ridge": ("head", "exact"),
         }
         usual = {field.name: field.default for field in fields(self)}
         for name, (other, wanted) in apart.items():
@@ -97,6 +101,16 @@ class Federation:
             )
         if self.dp_noise and self.clip is None:
             raise BadInput("dp_noise is beside clipped changes: give a clip as well")
+        if self.head == "exact" and self.clip is not None:
+            raise BadInput(
+                "clip bounds changes of weights, and head=exact sends sums over samples: take "
+                "another head, or no clip"
+            )
+        if self.head == "exact" and self.sampled < 1:
+            raise BadInput(
+                f"head=exact wants sums of every client, and sampled is {self.sampled:g}: leave "
+                "one out"
+            )
         if self.head == "server" and not self.server_share:
             raise BadInput(
                 "head=server has the readout learn from the server's own samples, and it has none: "
