@@ -186,6 +186,28 @@ def test_broken_sums_are_left_out_by_name(
     assert all(a[key].equal(b[key]) for key in a)
 
 
+def test_a_matrix_that_no_samples_have_does_not_break_the_step() -> None:
+    """Each direction of it may be a little below 0; the bound is then a little larger."""
+    x, y = data()
+    head = LinearReadout([6], 3, [0], normalise=lambda h: h)
+    fit = Fit(head, "readout", 2, 0.0)
+    mine = answer(fit, x, y)
+    square = 1e-4 * torch.eye(6)
+    square[0, 0] = 1.0
+    square[5, 5] = -5e-4
+    other = {"slope": torch.zeros(3, 6), "gram": packed(square)}
+    assert not fit.refusals({1: other}, {1: 9})
+    square[5, 5] = -0.01
+    worse = fit.refusals({1: {**other, "gram": packed(square)}}, {1: 9})
+    assert worse == {1: "readout/gram is not a sum over pairs of features"}
+    fit.take(1, other, 9)
+    fit.step()
+    assert bool(torch.isfinite(matrix(head)).all())
+    fit.take(0, mine, len(y))
+    fit.step()
+    assert bool(torch.isfinite(matrix(head)).all())
+
+
 def test_an_owner_that_fails_is_counted_with_its_last_and_one_that_comes_is_asked_for_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

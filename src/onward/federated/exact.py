@@ -35,6 +35,9 @@ from .accepted import ENOUGH, FAR
 from .owner import Weights
 from .sums import matrix
 
+ROUNDING = 1e-3
+"""How far below 0 a client's G may be in a direction, over its largest entry."""
+
 
 class Fit:
     """The server's side. ``memory`` is all it knows, for a checkpoint."""
@@ -65,7 +68,10 @@ class Fit:
 
     def lacking(self, clients: Sequence[int]) -> list[int]:
         """Of these, the clients whose G is not there yet."""
-        return [client for client in clients if not int(self.memory["fit/samples"][client])]
+        return [client for client in clients if not self._known(client)]
+
+    def _known(self, client: int) -> bool:
+        return bool(self.memory["fit/samples"][client])
 
     def refusals(
         self, came: Mapping[int, Mapping[str, Tensor]], samples: Mapping[int, int]
@@ -83,7 +89,7 @@ class Fit:
             except BadInput as error:
                 found[client] = str(error)
                 continue
-            if client in self.lacking([client]):
+            if not self._known(client):
                 traces[client] = trace / samples[client]
             bound = math.sqrt(2 * samples[client] * trace)
             # |softmax - y| is sqrt(2) at most, and the mean length of features follows from G.
@@ -101,7 +107,7 @@ class Fit:
     def take(self, client: int, answer: Mapping[str, Tensor], samples: int) -> None:
         """Count a client's sums."""
         memory = self.memory
-        if "gram" in answer and client in self.lacking([client]):
+        if not self._known(client):
             memory["fit/gram"] += answer["gram"]
             memory["fit/traces"][client] = self._trace(answer["gram"])
             memory["fit/samples"][client] = samples
@@ -114,9 +120,7 @@ class Fit:
         memory, own, linear = self.memory, matrix(self.head), self.head.linear
         pull = self.ridge * int(memory["fit/samples"].sum())
         if self._factor is None:
-            square = square_of(memory["fit/gram"].double(), self.shape[1]) / 2
-            square.diagonal().add_(max(pull, 1e-9 * float(square.diagonal().max())))
-            self._factor = torch.linalg.cholesky(square)
+            self._factor = _factor(memory["fit/gram"].double() / 2, self.shape[1], pull)
         point = self._point().double()
         slope = memory["fit/slopes"].double().sum(0) + pull * point
         moved = point - torch.cholesky_solve(slope.T, self._factor).T
@@ -130,7 +134,7 @@ class Fit:
     def _sound(self, client: int, answer: Mapping[str, Tensor]) -> float:
         """The trace of a client's G, once names, shapes and numbers are what they must be."""
         wanted = {"slope": list(self.shape)}
-        if self.lacking([client]):
+        if not self._known(client):
             wanted["gram"] = list(self.memory["fit/gram"].shape)
         for key, shape in wanted.items():
             there = list(answer[key].shape) if key in answer else "nothing"
@@ -141,9 +145,9 @@ class Fit:
         if "gram" not in wanted:
             return float(self.memory["fit/traces"][client])
         square = square_of(answer["gram"], self.shape[1])
-        large = square.diagonal().clamp(min=0).sqrt()
-        room = 1.01 * torch.outer(large, large) + 1e-6 * float(square.diagonal().max())
-        if bool((square.diagonal() < 0).any()) or bool((square.abs() > room).any()):
+        # No more below 0 than what rounding does to a sum of fewer samples than features.
+        square.diagonal().add_(ROUNDING * float(square.diagonal().abs().max()))
+        if int(torch.linalg.cholesky_ex(square).info):
             raise BadInput(f"{self.name}/gram is not a sum over pairs of features")
         return self._trace(answer["gram"])
 
@@ -151,12 +155,29 @@ class Fit:
         return float(square_of(packed, self.shape[1]).diagonal().double().sum())
 
 
+def _factor(packed: Tensor, features: int, pull: float) -> Tensor:
+    """The Cholesky factor of a packed matrix plus ``pull`` times 1, or what little more it takes.
+
+    More than the bound is a bound as well: steps are shorter, and come to the same.
+    """
+    square = square_of(packed, features)
+    large = float(square.diagonal().max())
+    square.diagonal().add_(pull)
+    for more in (0.0, 1e-9, 1e-6, ROUNDING, 10 * ROUNDING):
+        square.diagonal().add_(more * large)
+        factor: Tensor
+        factor, info = torch.linalg.cholesky_ex(square)
+        if not int(info):
+            return factor
+    raise BadInput("the sums that clients sent don't belong together: no readout fits them")
+
+
 def _next(t: float) -> float:
     return (1 + math.sqrt(1 + 4 * t * t)) / 2
 
 
 def square_of(packed: Tensor, features: int) -> Tensor:
-    """And back."""
+    """The symmetric matrix of an upper half.  [F (F + 1) / 2] -> [F, F]."""
     rows, columns = torch.triu_indices(features, features)
     square = packed.new_empty(features, features)
     square[rows, columns] = packed

@@ -46,7 +46,7 @@ def matrix(head: LinearReadout) -> Tensor:
 def sums(row: Row, x: Tensor, y: Tensor, *, gram: bool) -> tuple[dict[str, Tensor], float]:
     """An owner's answer at the row's own readout: S [K, F], and G packed where it is asked.
 
-    x [N, *D], y [N]. Also the mean loss there, in nats.
+    x [N, *D], y [N]. Also the mean loss there, in nats: that of the point which was sent.
     """
     head = row.linear()
     assert head is not None
