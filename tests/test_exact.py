@@ -17,6 +17,7 @@ from onward import BadInput, record
 from onward.federated import Federation, owner
 from onward.federated.exact import Fit, square_of
 from onward.federated.sums import matrix, packed, refuse, sums
+from onward.plan import Machine
 from onward.readouts import LinearReadout, neutral_answers
 from onward.recipes import find
 
@@ -293,6 +294,19 @@ def test_a_readout_that_can_not_be_fitted_so_is_refused(
     row = owner.prepared(find(FF[0]), turn(FF), stub()).row
     with pytest.raises(BadInput, match="this row has none"):
         refuse(dataclasses.replace(row, readout=None))
+
+
+def test_sums_in_bf16_are_exact_of_what_cells_answer() -> None:
+    part, recipe = stub(), find(DAE[0])
+    plan = owner.prepared(recipe, turn(DAE, head="last"), part)
+    machine = Machine("cpu", "bf16", threads=1)
+    with machine.arithmetic(machine.resolve()):
+        found, _ = sums(plan.row, part.train.x, part.train.y, gram=True)
+    square = square_of(found["gram"], 29).double()
+    assert torch.linalg.eigvalsh(square)[0] > -1e-4 * square.diagonal().max()
+    bare, _ = sums(plan.row, part.train.x, part.train.y, gram=True)
+    torch.testing.assert_close(found["gram"], bare["gram"], rtol=0.02, atol=0.5)
+    assert not found["gram"].equal(found["gram"].bfloat16().float())
 
 
 def test_a_turn_leaves_cells_and_readout_as_they_came() -> None:

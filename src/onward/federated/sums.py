@@ -55,16 +55,18 @@ def sums(row: Row, x: Tensor, y: Tensor, *, gram: bool) -> tuple[dict[str, Tenso
     square = torch.zeros(features, features, device=x.device) if gram else None
     loss = 0.0
     for rows, wanted in zip(torch.split(x, PIECE), torch.split(y, PIECE), strict=True):
-        seen = head.features(neutral_answers(row.cells, row.algorithm, rows, head.read))
+        seen = head.features(neutral_answers(row.cells, row.algorithm, rows, head.read)).float()
         scores = head(seen)
         if features > seen.shape[1]:
             seen = torch.cat([seen, seen.new_ones(len(seen), 1)], dim=1)
         loss += float(cross_entropy(scores, wanted, reduction="sum"))
         off = scores.softmax(1)
         off[torch.arange(len(wanted)), wanted] -= 1
-        slope += off.T @ seen
-        if square is not None:
-            square += seen.T @ seen
+        # Sums that were rounded to bf16 would be no bound, nor end at 0.
+        with torch.autocast(x.device.type, enabled=False):
+            slope += off.T @ seen
+            if square is not None:
+                square += seen.T @ seen
     found = {"slope": slope}
     if square is not None:
         found["gram"] = packed(square)
