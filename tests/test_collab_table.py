@@ -251,6 +251,8 @@ def test_the_page_answers_first_and_holds_reported_beside_ours() -> None:
         mixed, ()
     )
     assert "**Undecided.**" in collab_page.page({}, ())
+    assert "No row of this table has been run yet" in collab_page.page({}, ())
+    assert "No row of this table has been run yet" not in told
     riders = next(
         line
         for line in told.splitlines()
@@ -280,6 +282,11 @@ def test_the_sweep_shows_the_best_of_every_method() -> None:
     records[row] = [run(row, s, 0.5) for s in range(3)]
     assert "| **0.50 ± 0.05**, at the edge |" in collab_page.sweep_page(records, ())
     assert "![Error against theta, MNIST](theta/theta-mnist.svg)" in told
+    begun = {collab_rows.trial("mnist", "theirs", "all", t): [] for t in (0.3, 1.0, 3.0)}
+    begun = {row: records[row] for row in begun}  # 1 is best, and has tried ones on both sides
+    assert "edge |" not in collab_page.sweep_page(begun, ())
+    del begun[collab_rows.trial("mnist", "theirs", "all", 3.0)]
+    assert "**2.10 ± 0.05**, at the edge |" in collab_page.sweep_page(begun, ())
 
 
 def test_figures_are_the_same_for_the_same_records() -> None:

@@ -598,3 +598,8 @@ def test_a_run_that_cannot_be_is_refused_before_its_folder_is_made(tmp_path: Pat
             out=tmp_path / "run",
         )
     assert not (tmp_path / "run").exists()
+
+
+def test_a_gamma_that_there_is_not_is_refused() -> None:
+    with pytest.raises(BadInput, match="gamma should be one of 'none', 'earlier', 'all'"):
+        Collaborative(10, gamma="later")  # type: ignore[arg-type]

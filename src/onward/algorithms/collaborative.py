@@ -38,7 +38,7 @@ B = samples, N = B, R = 2B rows, positives first, J = cells heard, F = units.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +65,13 @@ class Collaborative(ForwardForward):
     gamma: Hints = "all"
     scale: float = 1.0
     objective: Literal["logistic", "entropy"] = "logistic"
+
+    def __post_init__(self) -> None:
+        """Raises BadInput for a gamma that there is not, too."""
+        super().__post_init__()
+        if self.gamma not in get_args(Hints):
+            there = ", ".join(repr(one) for one in get_args(Hints))
+            raise BadInput(f"gamma should be one of {there}, and is {self.gamma!r}")
 
     @property
     def hints(self) -> Hints:

@@ -28,9 +28,12 @@ beside which it is wide.
 Errors are of the test set, last epoch, every label tried (backprop as label classifier: its
 softmax), in percent, mean ± standard deviation over seeds; nothing was chosen on it. Thresholds
 were chosen for each method by itself on validation data ([theta.md](theta.md)), where the section
-*Thresholds* has a sweep's best, and else are the goodness of a cell whose units are all 1. Rows by
+*Thresholds* has a sweep's best, and else are the goodness of a cell whose units are all 1.
+*Network* is all cells on every batch, *layer* one cell after another, *in turn* the paper's
+algorithm 2; F-CFF and A-CFF are NetworkFF's fixed and adaptive weights of what others say. Rows by
 layer have the threshold of their method by network; pairwise backprop, in turn, F-CFF, A-CFF and
-the entropy objective that of gamma all. *By pairs*, a sample's two goodnesses are compared with
+the entropy objective that of gamma all. Of the verdicts, L reads goodness as the sum and M as the
+mean; L5, our own question, has no twin. *By pairs*, a sample's two goodnesses are compared with
 each other (swish, as in `ff-mnist-pairs`), and a tenth of the threshold is the margin. All else of
 *tuned* was tuned for plain Forward-Forward (`ff-mnist` and `ff-mnist-pairs`: rate, decay, the first
 cell left out of the sum) and taken over by collaboration as it is, with all cells in the sum: where
@@ -45,10 +48,12 @@ Written by `onward table theta` from the records under `results/`; don't edit it
 trained for a short time with thresholds of 0.3 to 10 times the goodness of a cell whose units are
 all 1, in every setting of [collaboration.md](collaboration.md), and judged on validation data: one
 threshold for all methods would decide which of them wins. Mean validation error in percent, every
-label tried, ± standard deviation over seeds; the best of each row in bold, and *at the edge* where
-the best of all may lie beyond what was tried. A run that diverged counts as a guess. The table's
-rows learn for longer: what is best after a short time may not be after that. *By pairs* there is no
-threshold, and a tenth of these is the margin.
+label tried, ± standard deviation over seeds where there are several; – was not run; the best of
+each row in bold, and *at the edge* where it is the smallest or the largest of those tried. Tuned
+plain Forward-Forward leaves the first cell out of the sum, as Hinton does; all others sum all
+cells. A run that diverged counts as a guess. The table's rows learn for longer: what is best after
+a short time may not be after that. *By pairs* there is no threshold, and a tenth of these is the
+margin.
 """
 
 TITLES = {"mnist": "MNIST", "fashion": "Fashion-MNIST", "cifar10": "CIFAR-10"}
@@ -93,7 +98,9 @@ def page(records: Records, figures: Collection[str]) -> str:
     """The table's page; ``figures`` are the names of the pictures that lie in its folder."""
     found = v.verdicts(records)
     answer = next(one.outcome for one in found if one.name == "L5")
-    parts = [HEAD, _question(records, answer), verdicts(found), _targets(records)]
+    there = any(records.get(row) for data in DATA for row in lines(data))
+    none = "" if there else "**No row of this table has been run yet.**\n"
+    parts = [HEAD, none, _question(records, answer), verdicts(found), _targets(records)]
     for data in DATA:
         if any(records.get(row) for row in lines(data)):
             parts.append(_errors(records, data, figures))
@@ -276,6 +283,6 @@ def _row(found: dict[float, list[float]]) -> list[str]:
     least = min(found, key=lambda times: statistics.fmean(found[times]))
     told = {times: m.spread(each) for times, each in found.items()}
     told[least] = f"**{told[least]}**"
-    if len(found) == len(r.TIMES) and least in (r.TIMES[0], r.TIMES[-1]):
+    if least in (min(found), max(found)):
         told[least] += ", at the edge"
     return [told.get(times, q.NONE) for times in r.TIMES]

@@ -35,7 +35,7 @@ STATES: dict[State, str] = {
     "trained": "trained, to be copied",
     "interrupted": "to be resumed",
     "new": "to be run",
-    "refused": "not run",
+    "refused": "refused",
 }
 
 GRACE = 60.0

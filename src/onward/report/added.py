@@ -71,10 +71,26 @@ def _cells(record: Record, split: str) -> str:
     told = (
         f'<p class="soft">On the {escape(split)} set, every label tried. A cell prefers the true '
         "label where it answers it louder than a wrong one on the same sample: 50 % is a coin, and "
-        f"below {100 * FREE:g} % a cell rides free on the others.</p>"
+        f"below {100 * FREE:g} % a cell rides free on the others.{_counted(record, len(sums))}</p>"
     )
     drawn = draw(chart, [float(number) for number in range(1, len(sums) + 1)])
     return told + table("What each cell adds", head, rows) + f'<div class="grid">{drawn}</div>'
+
+
+def _counted(record: Record, cells: int) -> str:
+    """Which cells the error called goodness is the sum of, where the settings say."""
+    settings = mapping(record, "settings")
+    if "counted" not in settings or cells < 2:
+        return ""
+    own = settings["counted"]
+    counted = range(1, cells) if own is None else [int(v) for v in q.numbers(own) if v is not None]
+    if list(counted) == list(range(cells)):
+        return " All count for the error that the result calls goodness."
+    named = ", ".join(f"cell-{cell}" for cell in counted)
+    return (
+        f" The error that the result calls goodness is of the sum of {named} alone (setting "
+        "counted), so the last sum here may be another number."
+    )
 
 
 def _entropies(record: Record, split: str) -> str:
@@ -87,7 +103,14 @@ def _entropies(record: Record, split: str) -> str:
         return ""
     parts = mapping(mapping(mapping(record, "contributions"), split), "positive")
     each = len(items(parts, "cells"))
-    return table(f"Functional entropy of the goodness, {each} cells", ["rows", *_HEAD], rows)
+    told = (
+        '<p class="soft">Functional entropy (Ent) says how unevenly goodness lies over cells and '
+        "samples; 0 is the same everywhere. It is the sum of that across the cells' means and that "
+        "within cells. A net twice as loud has twice of it, so nets are compared by Ent / "
+        "mean.</p>"
+    )
+    title = f"Functional entropy of the goodness, {each} cells"
+    return told + table(title, ["rows", *_HEAD], rows)
 
 
 _KEYS = ("divergence", "entropy", "across", "within", "mean")

@@ -42,7 +42,8 @@ def result(runs: Runs) -> str:
         )
     told = (
         '<p class="soft">Errors are those of the last epoch. Readout “goodness” tries every '
-        "label and takes the one the cells like best; “linear” is a softmax on the cells' outputs"
+        "label and takes the one the cells that count, together, like best; “linear” is a softmax "
+        "on the cells' outputs"
         f"{_kinds(runs)}.</p>"
     )
     numbers = _tiles(runs) + _verdict(runs) + table("Every run", head, rows) + _cells_alone(runs)
