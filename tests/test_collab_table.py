@@ -282,10 +282,10 @@ def test_the_sweep_shows_the_best_of_every_method() -> None:
     records[row] = [run(row, s, 0.5) for s in range(3)]
     assert "| **0.50 ± 0.05**, at the edge |" in collab_page.sweep_page(records, ())
     assert "![Error against theta, MNIST](theta/theta-mnist.svg)" in told
-    begun = {collab_rows.trial("mnist", "theirs", "all", t): [] for t in (0.3, 1.0, 3.0)}
-    begun = {row: records[row] for row in begun}  # 1 is best, and has tried ones on both sides
+    tried = [collab_rows.trial("mnist", "theirs", "all", times) for times in (0.3, 1.0, 3.0)]
+    begun = {row: records[row] for row in tried}  # 1 is best, and has tried ones on both sides
     assert "edge |" not in collab_page.sweep_page(begun, ())
-    del begun[collab_rows.trial("mnist", "theirs", "all", 3.0)]
+    del begun[tried[-1]]
     assert "**2.10 ± 0.05**, at the edge |" in collab_page.sweep_page(begun, ())
 
 

@@ -98,6 +98,11 @@ def test_the_page_shows_them_and_old_records_have_none(finished: Path, tmp_path:
     assert "error of the sum up to it" in page
     assert "by cell: sum of the first cells from" in page
     assert "Functional entropy of the goodness, 2 cells" in page
+    assert "calls goodness is of the sum of cell-1 alone (setting counted)" in page
+    all_of_them = record.read(finished)
+    all_of_them["settings"]["counted"] = [0, 1]
+    (tmp_path / "record.json").write_text(json.dumps(all_of_them))
+    assert "All count for the error" in render(tmp_path)
     old = record.read(finished)
     del old["contributions"]
     (tmp_path / "record.json").write_text(json.dumps(old))
