@@ -62,11 +62,12 @@ HEAD = """\
 Written by `onward table federation` from the records under `results/`; don't edit it. Ten owners of
 samples that stay where they are (docs/federation.md), 10 epochs at each, by the mean of their
 weights, cell by cell. All cells travel in each of 10 rounds; progressive cells learn one after
-another, 5 rounds each of two epochs. A readout that learns last has as many rounds of its own. Shares are alike, or drawn for each label from a Dirichlet
-distribution: the smaller its parameter, the less alike the owners. With one owner settings are the
-recipes' own; among ten, denoising cells have batches of 50 and larger rates, chosen on validation
-data of owners alike, other rows theirs from central training. Readouts of cells that learn without
-labels are fitted to all owners' samples, by sums over each one's (`--head exact`).
+another, 5 rounds each of two epochs. A readout that learns last has as many rounds of its own.
+Shares are alike, or drawn for each label from a Dirichlet distribution: the smaller its parameter,
+the less alike the owners. With one owner settings are the recipes' own; among ten, denoising cells
+have batches of 50 and larger rates, chosen on validation data of owners alike, other rows theirs
+from central training. Readouts of cells that learn without labels are fitted to all owners'
+samples, by sums over each one's (`--head exact`).
 
 Test accuracy in percent of the linear readout, last round, mean ± standard deviation over seeds.
 """
