@@ -30,6 +30,7 @@ def test_every_row_can_be_run() -> None:
     assert rows["ff-cifar10-min-3"].cells == 3
     assert rows["ff-jitter-mnist-50"].epochs == 50
     assert rows["ff-recurrent-mnist-pairs-15"].objective == "swish"
+    assert rows["ff-recurrent-mnist-pairs-30"].decay == 0.05
     assert rows["bp-cifar10-3"].widths == [3, 3, 3]
     for row in h.table.rows:
         recipe_row = [e for e in (*h.IMAGES, *h.COLOURS, *h.TEXTS) if e.name == row.name]
