@@ -156,7 +156,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
         "readout",
     ),
     "other features": (
-        lambda f: f | ({"gram": 100 * f["gram"]} if "gram" in f else {"slope": f["slope"] / 0}),
+        lambda f: f | ({"gram": 1000 * f["gram"]} if "gram" in f else {"slope": f["slope"] / 0}),
         "readout",
     ),
 }
@@ -232,6 +232,96 @@ def test_an_owner_that_fails_is_counted_with_its_last_and_one_that_comes_is_aske
     far = record.read(tmp_path / "run")["curves"]["readout_loss"][-1]
     near = record.read(tmp_path / "whole")["curves"]["readout_loss"][-1]
     assert far == pytest.approx(near, rel=0.1)
+
+
+def owners(count: int = 5) -> list[tuple[Tensor, Tensor]]:
+    """One label each, so that a slope that stays pulls far."""
+    x, y = data(900, 8, count)
+    return [(x[y == label], y[y == label]) for label in range(count)]
+
+
+def held(parts: list[tuple[Tensor, Tensor]], rounds: int, away: dict[int, range]) -> Tensor:
+    """The readout where some owners are away in some rounds."""
+    head = LinearReadout([8], len(parts), [0], normalise=lambda h: h)
+    fit = Fit(head, "readout", len(parts), 2e-4)
+    for number in range(rounds):
+        there = [i for i in range(len(parts)) if number not in away.get(i, ())]
+        lacking = fit.lacking(there)
+        came = {i: answer(fit, *parts[i], gram=i in lacking) for i in there}
+        for client in there:
+            fit.take(client, came[client], len(parts[client][1]))
+        fit.step()
+    return matrix(head)
+
+
+def test_an_owner_that_stays_away_does_not_make_the_readout_run_away() -> None:
+    """A slope that is held without a curvature is followed without end."""
+    parts = owners()
+    x, y = (torch.cat(each) for each in zip(*parts, strict=True))
+    whole = held(parts, 100, {})
+    for first in (1, 5):
+        gone = held(parts, 100, {0: range(first, 100)})
+        assert gone.norm() < 4 * whole.norm()
+        wrong = ((x @ gone.T).argmax(1) != y).float().mean()
+        assert wrong < ((x @ whole.T).argmax(1) != y).float().mean() + 0.1
+
+
+def test_one_that_comes_late_is_stepped_for_at_the_point_that_was_sent() -> None:
+    parts = owners(3)
+    head = LinearReadout([8], 3, [0], normalise=lambda h: h)
+    fit = Fit(head, "readout", 3, 2e-4)
+    for number in range(5):
+        there = (0, 1) if number < 4 else (0, 1, 2)
+        came = {i: answer(fit, *parts[i], gram=i in fit.lacking(there)) for i in there}
+        sent = fit.point()["readout"]["linear.weight"].double()
+        for client in there:
+            fit.take(client, came[client], len(parts[client][1]))
+        if number == 4:
+            assert not sent.equal(matrix(head).double())
+        fit.step()
+    x, y = (torch.cat(each) for each in zip(*parts, strict=True))
+    off = torch.softmax(x.double() @ sent.T, 1) - torch.nn.functional.one_hot(y, 3)
+    pull = 2e-4 * len(y)
+    square = x.double().T @ x.double() / 2 + pull * torch.eye(8, dtype=torch.float64)
+    wanted = sent - (off.T @ x.double() + pull * sent) @ torch.linalg.inv(square)
+    torch.testing.assert_close(matrix(head).double(), wanted, rtol=1e-4, atol=1e-4)
+    came = {i: answer(fit, *parts[i], gram=False) for i in range(3)}
+    assert fit.refusals(came, dict.fromkeys(range(3), 5))[0].startswith("it had ")
+    fit.forget(1)
+    assert fit.lacking((0, 1, 2)) == [1]
+    assert not fit.memory["fit/slopes"][1].any()
+
+
+def test_every_sample_counts_in_every_round_where_batches_leave_some_out() -> None:
+    recipe, part = find("ff-free-mnist"), stub(61)
+    settings = {"dataset": "synthetic", "batch": 20, "width": 8, "cells": 2, "linear": True}
+    known = {f.name for f in dataclasses.fields(recipe.defaults)}
+    own = dataclasses.replace(
+        recipe.defaults, **{key: value for key, value in settings.items() if key in known}
+    )
+    asked = dataclasses.replace(
+        turn(), recipe=recipe.name, settings=dataclasses.asdict(own), head="exact", stage=1
+    )
+    row = owner.prepared(recipe, asked, part).row
+    names = tuple(station.name for station in row.stations)
+    start = owner.weights(tuple(row.everyone))
+    found = [
+        owner.learn(
+            recipe,
+            dataclasses.replace(asked, round=number, frozen=names, sums="gram"),
+            *(1, part, start, MACHINE),
+        )
+        for number in (2, 3)
+    ]
+    assert [each.samples for each in found] == [61, 61]
+    assert found[0].weights["readout"]["gram"].equal(found[1].weights["readout"]["gram"])
+
+
+def test_frozen_cells_have_one_too(tmp_path: Path) -> None:
+    words = (*DAE, *EXACT, "--regime", "frozen", "--clients", "2")
+    rounds = federate(tmp_path / "run", *words)["rounds"]
+    assert [each["stage"] for each in rounds] == ["readout"] * 6
+    assert rounds[0]["bytes_up"][0] > rounds[1]["bytes_up"][0]
 
 
 def test_it_goes_on_as_if_uninterrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,11 +400,15 @@ def test_sums_in_bf16_are_exact_of_what_cells_answer() -> None:
     torch.testing.assert_close(square, features.T @ features, rtol=1e-5, atol=1e-4)
     assert torch.linalg.eigvalsh(square)[0] > -1e-4 * square.diagonal().max()
     assert not found["gram"].equal(found["gram"].bfloat16().float())
+    classes = head.linear.out_features
+    off = torch.full((60, classes), 1 / classes, dtype=torch.float64)
+    off[torch.arange(60), part.train.y] -= 1
+    torch.testing.assert_close(found["slope"].double(), off.T @ features, rtol=1e-5, atol=1e-4)
 
 
 def test_a_turn_leaves_cells_and_readout_as_they_came() -> None:
     part, recipe = stub(), find(DAE[0])
-    asked = turn(DAE, head="exact", stage=1, frozen=("cell-0", "cell-1"), gram=True)
+    asked = turn(DAE, head="exact", stage=1, frozen=("cell-0", "cell-1"), sums="gram")
     start = owner.weights(tuple(owner.prepared(recipe, asked, part).row.everyone))
     found = owner.learn(recipe, asked, 0, part, start, MACHINE)
     assert set(found.weights) == {"readout"}

@@ -13,11 +13,16 @@ So each round, with V the point that was sent,
     server   W <- V - (sum_i S_i + N ridge V) (sum_i G_i / 2 + N ridge)^-1,
              V <- W + (t - 1) / t' (W - W before),  t' = (1 + sqrt(1 + 4 t^2)) / 2
 
-(Nesterov 1983), from W = 0, where the first step is a ridge regression. What comes out does not
-depend on who holds which sample, but for rounding. An owner that fails in a later round is counted
-with the slope it sent last; one that comes later begins the extrapolation anew. A round is a pass
-over the samples, and its slope as large as the readout; G goes once, its upper half: F (F + 1) / 2
-numbers. As with weights, the server sees what each owner sends, and sums can tell of few samples.
+(Nesterov 1983; t is 1 before the first step), from W = 0, where the first step is a ridge
+regression, of twice the ridge and to twice the targets. What comes out does not depend on who holds
+which sample, but for rounding. A round is a pass over the samples, and its slope as large as the
+readout; G goes once, its upper half: F (F + 1) / 2 numbers.
+
+Of N_i samples, an owner that fails in a later round is counted with the slope S_i that it sent
+last, at V_i, and a curvature:  S_i + (V - V_i) G N_i / 2 N.  Without that a slope that stays is
+followed without end. G stands for its own matrix there, which is not kept, so this is no bound. One
+that comes later is asked for its matrix then, and the extrapolation begins anew. One whose sums are
+refused counts no longer; its matrix stays in G, and more than the bound is a bound.
 
 N = samples, F = features of the readout, K = classes.
 """
@@ -50,10 +55,12 @@ class Fit:
             "fit/traces": torch.zeros(clients, dtype=torch.float64),
             "fit/samples": torch.zeros(clients, dtype=torch.int64),
             "fit/slopes": torch.zeros(clients, classes, features),
+            "fit/points": torch.zeros(clients, classes, features),  # where those were taken
             "fit/before": torch.zeros(classes, features),
             "fit/t": torch.ones(1, dtype=torch.float64),
         }
         self._factor: Tensor | None = None
+        self._came = False  # somebody whose G was not there, in this round
 
     def point(self) -> Weights:
         """Where slopes are wanted: V, as the readout's own weights."""
@@ -77,8 +84,8 @@ class Fit:
         self, came: Mapping[int, Mapping[str, Tensor]], samples: Mapping[int, int]
     ) -> dict[int, str]:
         """Client -> why its sums can't be those of its samples, or of samples like the others'."""
-        traces = {
-            client: float(self.memory["fit/traces"][client]) / int(number)
+        lengths = {
+            client: math.sqrt(float(self.memory["fit/traces"][client]) / int(number))
             for client, number in enumerate(self.memory["fit/samples"].tolist())
             if number
         }
@@ -89,20 +96,29 @@ class Fit:
             except BadInput as error:
                 found[client] = str(error)
                 continue
-            if not self._known(client):
-                traces[client] = trace / samples[client]
+            had = int(self.memory["fit/samples"][client])
+            if had and had != samples[client]:
+                found[client] = f"it had {had} samples before, and has {samples[client]} now"
+                continue
+            if not had:
+                lengths[client] = math.sqrt(trace / samples[client])
             bound = math.sqrt(2 * samples[client] * trace)
             # |softmax - y| is sqrt(2) at most, and the mean length of features follows from G.
             if (far := float(answer["slope"].double().norm())) > 1.01 * bound:
                 found[client] = f"its slope is {far:.3g} long, where its samples allow {bound:.3g}"
-        sound = {client: traces[client] for client in traces if client not in found}
-        usual = statistics.median(sound.values()) if len(sound) >= ENOUGH else math.inf
+        sound = {client: lengths[client] for client in lengths if client not in found}
+        usual = statistics.median(sound.values()) if len(sound) >= ENOUGH else 0.0
         for client in came.keys() & sound.keys():
-            if sound[client] > FAR * usual:
+            if usual and sound[client] > FAR * usual:
                 found[client] = (
-                    f"its features are {sound[client]:.3g} large, where others' are {usual:.3g}"
+                    f"its features are {sound[client]:.3g} long, where others' are {usual:.3g}"
                 )
         return found
+
+    def forget(self, client: int) -> None:
+        """Count a client no longer, until its sums have come anew."""
+        for key in ("fit/samples", "fit/traces", "fit/slopes", "fit/points"):
+            self.memory[key][client] = 0
 
     def take(self, client: int, answer: Mapping[str, Tensor], samples: int) -> None:
         """Count a client's sums."""
@@ -111,21 +127,28 @@ class Fit:
             memory["fit/gram"] += answer["gram"]
             memory["fit/traces"][client] = self._trace(answer["gram"])
             memory["fit/samples"][client] = samples
-            memory["fit/t"].fill_(1.0)
-            self._factor = None
+            self._factor, self._came = None, True
         memory["fit/slopes"][client] = answer["slope"]
+        memory["fit/points"][client] = self._point()
 
     def step(self) -> None:
-        """Move the readout, by the slopes that were taken at :meth:`point`."""
-        memory, own, linear = self.memory, matrix(self.head), self.head.linear
-        pull = self.ridge * int(memory["fit/samples"].sum())
+        """Move the readout, by the slopes that were taken at :meth:`point`, and of who was away."""
+        memory, own, linear = self.memory, matrix(self.head).cpu(), self.head.linear
+        number = int(memory["fit/samples"].sum())
+        pull = self.ridge * number
         if self._factor is None:
             self._factor = _factor(memory["fit/gram"].double() / 2, self.shape[1], pull)
         point = self._point().double()
         slope = memory["fit/slopes"].double().sum(0) + pull * point
+        shares = memory["fit/samples"].double() / number
+        away = torch.einsum("c,ckf->kf", shares, point - memory["fit/points"].double())
+        if bool(away.abs().max() > 0):
+            slope += away @ square_of(memory["fit/gram"].double(), self.shape[1]) / 2
         moved = point - torch.cholesky_solve(slope.T, self._factor).T
         memory["fit/before"].copy_(own)
-        memory["fit/t"].fill_(_next(float(memory["fit/t"])))
+        t = 1.0 if self._came else float(memory["fit/t"])  # a new loss: nothing to extrapolate
+        memory["fit/t"].fill_(_next(t))
+        self._came = False
         with torch.no_grad():
             linear.weight.copy_(moved[:, : linear.in_features])
             if linear.bias is not None:
@@ -145,6 +168,8 @@ class Fit:
         if "gram" not in wanted:
             return float(self.memory["fit/traces"][client])
         square = square_of(answer["gram"], self.shape[1])
+        if not bool(square.any()):
+            return 0.0  # cells that are silent
         # No more below 0 than what rounding does to a sum of fewer samples than features.
         square.diagonal().add_(ROUNDING * float(square.diagonal().abs().max()))
         if int(torch.linalg.cholesky_ex(square).info):
@@ -152,7 +177,8 @@ class Fit:
         return self._trace(answer["gram"])
 
     def _trace(self, packed: Tensor) -> float:
-        return float(square_of(packed, self.shape[1]).diagonal().double().sum())
+        row = torch.arange(self.shape[1])
+        return float(packed[row * self.shape[1] - row * (row - 1) // 2].double().sum())
 
 
 def _factor(packed: Tensor, features: int, pull: float) -> Tensor:

@@ -1,9 +1,10 @@
 """Who takes part: clients that Flower's grid has, asked once what they are like, then for turns."""
 
+import dataclasses
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,11 +34,6 @@ class Asked:
     down: dict[int, int] = field(default_factory=dict)  # bytes
     up: dict[int, int] = field(default_factory=dict)
     told: dict[int, dict[str, Any]] = field(default_factory=dict)
-
-    def and_also(self, other: "Asked") -> "Asked":
-        """What came of two questions to different clients."""
-        mine, theirs = vars(self), vars(other)
-        return Asked(**{key: dict(sorted({**mine[key], **theirs[key]}.items())) for key in mine})
 
 
 class Members:
@@ -101,8 +97,12 @@ class Members:
         sent: Weights,
         still: Weights,
         chosen: Sequence[int],
+        gram: Collection[int] = (),
     ) -> Asked:
-        """One turn of each chosen client: what came, and what did not."""
+        """One turn of each chosen client: what came, and what did not.
+
+        Where sums are asked for, those of ``gram`` are asked for that as well.
+        """
         clients = {self.nodes[client]: client for client in chosen}
         arrays = flower.arrays(sent)
         messages = flower.messages(strategy, round_, arrays, list(clients))
@@ -111,7 +111,8 @@ class Members:
             client = clients[message.metadata.dst_node_id]
             has = self.holds.setdefault(client, set())
             frozen = {name: found for name, found in still.items() if name not in has}
-            message.content = flower.ask(turn, sent, frozen)
+            own = dataclasses.replace(turn, sums="gram") if client in gram else turn
+            message.content = flower.ask(own, sent, frozen)
             asked.down[client] = flower.size(arrays) + flower.size(flower.arrays(frozen))
         messages.sort(key=lambda message: clients[message.metadata.dst_node_id])
         for reply in self.grid.send_and_receive(messages, timeout=self.terms.wait):

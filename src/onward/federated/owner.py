@@ -45,9 +45,9 @@ class Turn:
     """What a client is asked to do: epochs ``first`` to ``last`` of ``epochs``, of one stage.
 
     ``recipe``, ``settings`` and ``seed`` are the run's; ``round`` counts over all stages;
-    ``frozen`` are the stations that have learned before; ``proximal`` is FedProx's mu; ``gram``
-    asks for the Gram matrix beside a slope (sums.py); ``data`` is what a client's samples must be
-    like.
+    ``frozen`` are the stations that have learned before; ``proximal`` is FedProx's mu; ``sums``
+    asks for sums over samples in place of weights, a slope, or the Gram matrix as well (sums.py);
+    ``data`` is what a client's samples must be like.
     """
 
     recipe: str
@@ -61,7 +61,7 @@ class Turn:
     frozen: Sequence[str] = ()
     head: str = "along"
     proximal: float = 0.0
-    gram: bool = False
+    sums: Literal["", "slope", "gram"] = ""
     data: dict[str, Any] = field(default_factory=dict)
     precision: Precision = "fp32"
     fast: Literal["auto", "off"] = "auto"
@@ -85,15 +85,19 @@ class Learned:
 def schedule_of(schedule: Schedule, head: str) -> Schedule:
     """The recipe's own schedule; or the same with the readout last, on frozen cells."""
     own = getattr(schedule, "func", schedule)
-    if head == "along" or (head == "exact" and own is greedy):  # whose readout is last
+    if head == "along" or (head == "exact" and own in (greedy, frozen)):  # whose readout is last
         return schedule
     if own is not simultaneous:
-        name = getattr(getattr(schedule, "func", schedule), "__name__", "another")
+        fitting = "schedules simultaneous, greedy and frozen" if head == "exact" else _TOGETHER
         raise BadInput(
-            f"head={head} is of the schedule simultaneous, and the schedule is {name}, which has "
-            "its own place for the readout: leave it out"
+            f"head={head} is of the {fitting}, and the schedule is "
+            f"{getattr(own, '__name__', 'another')}, which has its own place for the readout: "
+            "leave it out"
         )
     return _head_last
+
+
+_TOGETHER = "schedule simultaneous"
 
 
 def _head_last(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
@@ -169,11 +173,14 @@ def learn(
     plan = prepared(recipe, turn, data, own)
     if own != turn.seed:  # cells that have not learned are those of everyone; their noise is not
         load(weights(tuple(prepared(recipe, turn, data).row.everyone)), plan.row)
-    data = _in_batches(data, plan, own)
     load(came, plan.row)
-    run = Run(plan, data, machine, {"seed": own, "cost": {"warmup_seconds": 0.0, **_NO_COST}})
-    if turn.head == "exact" and {s.name for s in plan.row.stations} <= set(turn.frozen):
-        return _summed(turn, run)
+    about = {"seed": own, "cost": {"warmup_seconds": 0.0, **_NO_COST}}
+    if turn.sums:  # over all samples, of which no last batch is too small
+        whole = dataclasses.replace(plan.training, batch=len(data.train))
+        plan = dataclasses.replace(plan, training=whole)
+        return _summed(turn, Run(plan, data, machine, about))
+    data = _in_batches(data, plan, own)
+    run = Run(plan, data, machine, about)
     seconds, flops, sums = 0.0, 0.0, dict[str, float]()
     stages = run.stages()  # what a step reads (stored latents) is there as long as this
     with machine.arithmetic(run.device):
@@ -200,7 +207,9 @@ def _summed(turn: Turn, run: Run) -> Learned:
     head, began = run.row.readout, time.perf_counter()
     assert head is not None
     with run.machine.arithmetic(run.device):
-        (found, loss), flops = counted(lambda: sums(run.row, run.x, run.y, gram=turn.gram))
+        (found, loss), flops = counted(
+            lambda: sums(run.row, run.x, run.y, gram=turn.sums == "gram")
+        )
     seconds = time.perf_counter() - began
     return Learned({head.name: found}, len(run.y), {head.name: loss}, flops, seconds)
 

@@ -178,18 +178,19 @@ class Rounds:
 
     def _fitted(self, turn: Turn, done: int, fit: Fit) -> dict[str, Any]:
         """A step of an exact readout, by sums over the clients' samples."""
-        chosen, sent = self.members.chosen(turn.round), fit.point()
-        lacking, asked = fit.lacking(chosen), Asked()
-        for gram, clients in ((True, lacking), (False, sorted({*chosen} - {*lacking}))):
-            if clients:
-                ask = dataclasses.replace(turn, gram=gram)
-                found = self.members.ask(self.strategy, done + 1, ask, sent, self._still(), clients)
-                asked = asked.and_also(found)
+        chosen, still = self.members.chosen(turn.round), self._still()
+        ask = dataclasses.replace(turn, sums="slope")
+        asked = self.members.ask(
+            *(self.strategy, done + 1, ask, fit.point(), still, chosen), gram=fit.lacking(chosen)
+        )
         name = self.stage.stations[0].name
         samples = {client: int(told["samples"]) for client, told in asked.told.items()}
         came = {client: found.get(name, {}) for client, found in asked.answers.items()}
-        refused = {**asked.refused, **fit.refusals(came, samples)}
+        unsound = fit.refusals(came, samples)
+        refused = {**asked.refused, **unsound}
         good = [client for client in came if client not in refused]
+        for client in unsound:
+            fit.forget(client)
         for client in good:
             fit.take(client, came[client], samples[client])
         if good:

@@ -13,7 +13,7 @@ from ..row import Row
 from ..tasks import Classify
 
 LARGEST = 12_288
-"""Features up to which G is built and solved: 302 MB a client, a minute and 3 GB at the server."""
+"""Features up to which G is built and solved: 302 MB of each client, and 3 GB beside them."""
 
 PIECE = 1000
 """Samples whose features are held at once."""
@@ -56,14 +56,14 @@ def sums(row: Row, x: Tensor, y: Tensor, *, gram: bool) -> tuple[dict[str, Tenso
     loss = 0.0
     for rows, wanted in zip(torch.split(x, PIECE), torch.split(y, PIECE), strict=True):
         seen = head.features(neutral_answers(row.cells, row.algorithm, rows, head.read)).float()
-        scores = head(seen)
-        if features > seen.shape[1]:
-            seen = torch.cat([seen, seen.new_ones(len(seen), 1)], dim=1)
-        loss += float(cross_entropy(scores, wanted, reduction="sum"))
-        off = scores.softmax(1)
-        off[torch.arange(len(wanted)), wanted] -= 1
         # Sums that were rounded to bf16 would be no bound, nor end at 0.
         with torch.autocast(x.device.type, enabled=False):
+            scores = head(seen)
+            loss += float(cross_entropy(scores, wanted, reduction="sum"))
+            off = scores.softmax(1)
+            off[torch.arange(len(wanted), device=x.device), wanted] -= 1
+            if features > seen.shape[1]:
+                seen = torch.cat([seen, seen.new_ones(len(seen), 1)], dim=1)
             slope += off.T @ seen
             if square is not None:
                 square += seen.T @ seen
