@@ -5,7 +5,9 @@ the last. Words in it are classes, and so are whole numbers of which at most :da
 differ; all else are numbers to predict. Every other column is a feature, and holds numbers.
 
 Separated by commas, semicolons or tabs, whichever the line of names has most of; UTF-8; `.` before
-decimals; fields may be quoted. Missing values are refused, never filled in.
+decimals; fields may be quoted. Missing values are refused, never filled in. So is a file that
+begins with a sample: with numbers only (unless they count the columns, from 0 or 1 on, as pandas
+does), or with a value of what is to be predicted.
 
 N = rows, D = features.  x [N, D] float32, y [N] int64 or float32.
 """
@@ -52,8 +54,8 @@ def read(path: Path) -> Sheet:
     """A table with what is to be predicted.
 
     Raises BadInput for a file that is missing, empty, not UTF-8, has fewer than two columns or
-    :data:`FEWEST` rows, two columns of one name, rows of other lengths, missing values, or text
-    in a feature.
+    :data:`FEWEST` rows, no line of names, two columns of one name, rows of other lengths, missing
+    values, or text in a feature.
     """
     names, rows = _rows(path)
     if len(names) < 2:
@@ -76,6 +78,13 @@ def read(path: Path) -> Sheet:
     at = named[0] if named else len(names) - 1
     columns = [name for place, name in enumerate(names) if place != at]
     texts = tuple(row[at] for row in rows)
+    # A column called y may hold y and n: of one that says what it is, the others' names count.
+    if names[at] in texts and not _numbered(names) and (not named or _is_sample(columns)):
+        raise BadInput(
+            f"{path} begins with a sample, it seems ({_told(names)}): {names[at]!r} stands in row "
+            f"{texts.index(names[at]) + 2} of its column too; wanted a line of names: write one, "
+            "or rename that column"
+        )
     if gaps := [line for line, text in enumerate(texts, 2) if text.lower() in _MISSING]:
         raise BadInput(_missing(path, {names[at]: gaps}))
     guessed = (
@@ -189,12 +198,13 @@ def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
     except csv.Error as error:
         raise BadInput(f"{path} cannot be read as CSV ({error}); save it anew") from None
     names, *rows = found
-    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
-        raise BadInput(f"{path} has more than one column {twice[0]!r}; rename them")
-    if all(_number(name) is not None for name in names):
+    if _is_sample(names):
         raise BadInput(
             f"{path} begins with numbers ({_told(names)}), wanted a line of names; write one"
         )
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        also = ", or write a line of names, if it has none" if _is_sample(twice) else ""
+        raise BadInput(f"{path} has more than one column {twice[0]!r}; rename them{also}")
     for line, row in enumerate(rows, 2):
         if len(row) != len(names):
             raise BadInput(
@@ -202,6 +212,28 @@ def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
                 "(rows are counted from the line of names, which is 1); mend or drop it"
             )
     return names, rows
+
+
+def _is_sample(names: Sequence[str]) -> bool:
+    """Whether what should be names are numbers, NaN and infinity among them, and no numbering."""
+    return all(map(_is_float, names)) and not _numbered(names)
+
+
+def _is_float(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _numbered(names: Sequence[str]) -> bool:
+    """Whether names are the columns' numbers, from 0 or 1 on, as pandas writes them.
+
+    With its index, which has no name, before them or without.
+    """
+    counted = list(names[1:] if names and not names[0] else names)
+    return any(counted == [str(n + first) for n in range(len(counted))] for first in (0, 1))
 
 
 def _numbers(
