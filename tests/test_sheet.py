@@ -100,7 +100,8 @@ def test_separators_quotes_marks_and_line_ends(tmp_path: Path, separator: str) -
     [
         ([""], ["is empty"]),
         (["a", *"123456"], ["one column", "'a'"]),
-        (["a,b", "1,2"], ["1 rows", "wanted 6"]),
+        (["a,b"], ["no row below"]),
+        (["a,b", "1,2"], ["1 row below", "wanted 6"]),
         (["1,3", *["1,2"] * 6], ["line of names"]),
         (["1,1", *["1,2"] * 6], ["begins with numbers (1, 1)", "line of names"]),
         (["5.1,nan,-inf", *["1,2,3"] * 6], ["begins with numbers", "line of names"]),
@@ -205,6 +206,13 @@ def test_a_table_is_trained_on_judged_and_predicted(
     flowers(tmp_path / "others.csv", 30, "height,width,what")
     others = onward("eval", "run", "--data", "others.csv")
     assert "others, 30 test samples" in others.out
+    for rows in (1, 5):
+        flowers(tmp_path / "few.csv", rows)
+        few = onward("eval", "run", "--data", "few.csv")
+        assert few.code == 0, few.err
+        assert f"few, {rows} test samples" in few.out
+    none = onward("eval", "run", "--data", flowers(tmp_path / "none.csv", 0))
+    assert "no row below" in none.complaint
     table(tmp_path / "strange.csv", "height,width,kind", *["1,2,rose"] * 5, "1,2,oak")
     strange = onward("eval", "run", "--data", "strange.csv")
     assert strange.code == 2

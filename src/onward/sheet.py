@@ -50,11 +50,11 @@ class Sheet:
     texts: tuple[str, ...]
 
 
-def read(path: Path) -> Sheet:
+def read(path: Path, fewest: int = FEWEST) -> Sheet:
     """A table with what is to be predicted.
 
     Raises BadInput for a file that is missing, empty, not UTF-8, has fewer than two columns or
-    :data:`FEWEST` rows, no line of names, two columns of one name, rows of other lengths, missing
+    ``fewest`` rows, no line of names, two columns of one name, rows of other lengths, missing
     values, or text in a feature.
     """
     names, rows = _rows(path)
@@ -63,10 +63,12 @@ def read(path: Path) -> Sheet:
             f"{path} has one column, {names[0]!r}, wanted features and what is to be predicted, "
             "separated by commas, semicolons or tabs; write a line of names first"
         )
-    if len(rows) < FEWEST:
+    if not rows:
+        raise BadInput(f"{path} has a line of names and no row below it; add some")
+    if len(rows) < fewest:
         raise BadInput(
-            f"{path} has {len(rows)} rows below its line of names, wanted {FEWEST} or more to "
-            "split; add some"
+            f"{path} has {len(rows)} row{'s' if len(rows) > 1 else ''} below its line of names, "
+            f"wanted {fewest} or more to split; add some"
         )
     named = [at for at, name in enumerate(names) if name.lower() in _TARGETS]
     if len(named) > 1:
