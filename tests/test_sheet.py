@@ -125,6 +125,9 @@ def test_separators_quotes_marks_and_line_ends(tmp_path: Path, separator: str) -
         (["a,b", *["1,x"] * 5, '1,"y'], ["cannot be read as CSV"]),
         (["a,b", *["1,x"] * 4, ",x", "NA,y"], ["'a' in 2 rows, first in row 6", "not filled in"]),
         (["a,b", *["1,x"] * 5, "1,?"], ["'b' in 1 row, first in row 7"]),
+        (["a,b", *["1,x"] * 4, "-Inf,x", "inf,y"], ["not finite", "'a' in 2 rows, first in row 6"]),
+        (["a,b", *["1,2.5"] * 5, "1,+inf"], ["not finite", "'b' in 1 row, first in row 7"]),
+        (["a,b", *["1,x"] * 4, "inf,x", "?,y"], ["missing values", "'a' in 1 row, first in row 7"]),
         (["a,b", *["1,x"] * 5, "1,\0"], ["zero bytes"]),
     ],
 )
