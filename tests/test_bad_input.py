@@ -59,6 +59,8 @@ WORDS: list[tuple[str, str]] = [
     ("data verify digts", "no data set is called 'digts': did you mean 'digits'?"),
     ("resume X --epochs 5", "a run is resumed with its own settings, and --epochs came"),
     ("resume X --threads many", "--threads: invalid int value: 'many'"),
+    ("data verify empty", "no data set is called 'empty'"),
+    ("data verify list.yaml", "list.yaml is no known kind of data; wanted an .npz, .csv or .tsv"),
     # Settings
     ("run ff-digits --epoch 5", "ff-digits has no setting 'epoch': did you mean 'epochs'?"),
     ("run ff-digits --witdh=5", "ff-digits has no setting 'witdh': did you mean 'width'?"),

@@ -136,7 +136,14 @@ def test_data_that_will_not_do(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "x", [np.zeros((2, 64), np.float32), torch.zeros(2, 64).byte(), torch.full((2, 64), torch.nan)]
+    "x",
+    [
+        np.zeros((2, 64), np.float32),
+        torch.zeros(2, 64).byte(),
+        torch.full((2, 64), torch.nan),
+        torch.full((2, 64), torch.nan, dtype=torch.bfloat16),
+        torch.full((2, 64), 1e300, dtype=torch.float64),  # too large for float32
+    ],
 )
 def test_samples_that_can_not_be_answered(x: Any) -> None:
     run = trained()
@@ -145,6 +152,17 @@ def test_samples_that_can_not_be_answered(x: Any) -> None:
         run.predict(torch.zeros(0, 64))
     with pytest.raises(ow.BadInput, match=r"x (should be a tensor|has NaN)"):
         run.predict(x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_samples_of_another_precision_are_taken_as_the_cells_own(dtype: torch.dtype) -> None:
+    rng = ow.generator(0, "cells")
+    cells, algorithm = [ow.AutoEncoder(64, 8, rng=rng)], ow.UnsupervisedForwardForward()
+    for run in (trained(), trained(cells, algorithm)):
+        x = ow.load("synthetic").test.x[:4].to(dtype)
+        assert run.scores(x).equal(run.scores(x.float()))
+        assert run.predict(x).equal(run.predict(x.float()))
+    assert run.strangeness(x).equal(run.strangeness(x.float()))
 
 
 @pytest.mark.parametrize("shape", [(3, 60), (8, 8)])

@@ -147,6 +147,39 @@ def test_costs_of_a_resumed_run_add_up(tmp_path: Path, monkeypatch: pytest.Monke
     assert cut["share_of_limit"] > 0
 
 
+def test_the_peak_of_a_resumed_run_is_the_largest_of_its_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From its checkpoints alone: also where the record is put back from one."""
+    recipe = recipes.find("ff-digits")
+    settings = replace(recipe.defaults, dataset="synthetic", width=16, epochs=2, batch=60)
+    data, machine = package.load("synthetic"), Machine("cpu", threads=1)
+
+    def made(peak: int, stop: int = -1) -> Run:
+        monkeypatch.setattr(meter, "peak_bytes", lambda device, before: peak)
+        plan, progress = recipe.build(settings, data, 0), Stopping(stop)
+        result = new_record(plan, data, machine, 0, {})
+        progress.run = Run(plan, data, machine, result, tmp_path, progress)
+        return progress.run
+
+    def peak() -> int:
+        found = checkpoint.load(tmp_path / "checkpoint").state["record"]["cost"]
+        return int(found["peak_memory_bytes"])
+
+    with pytest.raises(Interrupted):
+        made(5000, stop=15).train()
+    assert peak() == 5000
+    again = made(100)
+    again.resume(checkpoint.load(tmp_path / "checkpoint"))
+    assert again.train()["cost"]["peak_memory_bytes"] == 5000
+    # Its end alone is made again: what made no step has nothing to tell.
+    last = checkpoint.positions(tmp_path / "checkpoint")[-1]
+    ended = made(9000)
+    ended.resume(checkpoint.load(tmp_path / "checkpoint"))
+    ended.train()
+    assert (peak(), checkpoint.positions(tmp_path / "checkpoint")[-1]) == (5000, last)
+
+
 class Failing(Stopping):
     """Asks a run to stop, and a part of it fails before it can."""
 

@@ -100,8 +100,18 @@ def test_separators_quotes_marks_and_line_ends(tmp_path: Path, separator: str) -
     [
         ([""], ["is empty"]),
         (["a", *"123456"], ["one column", "'a'"]),
-        (["a,b", "1,2"], ["1 rows", "wanted 6"]),
-        (["1,2", *["1,2"] * 6], ["line of names"]),
+        (["a,b"], ["no row below"]),
+        (["a,b", "1,2"], ["1 row below", "wanted 6"]),
+        (["1,3", *["1,2"] * 6], ["line of names"]),
+        (["1,1", *["1,2"] * 6], ["begins with numbers (1, 1)", "line of names"]),
+        (["5.1,nan,-inf", *["1,2,3"] * 6], ["begins with numbers", "line of names"]),
+        (
+            ["5.1,3.5,rose", *["1,2,oak", "1,2,rose"] * 3],
+            ["begins with a sample", "'rose'", "row 3"],
+        ),
+        (["5.1,y", *["1,n", "2,y"] * 3], ["begins with a sample", "write one"]),
+        (["5.1,,0", *["1,2,0", "1,2,1"] * 3], ["begins with a sample"]),
+        (["0.5,0.5,x", *["1,2,y"] * 6], ["column '0.5'", "line of names, if it has none"]),
         (["a,a,b", *["1,2,3"] * 6], ["more than one column 'a'"]),
         (["a,label,y", *["1,2,3"] * 6], ["'label' and 'y'", "rename"]),
         (["a,b", *["1,2"] * 5, "1,2,3"], ["row 7", "3 fields", "2 names"]),
@@ -115,6 +125,9 @@ def test_separators_quotes_marks_and_line_ends(tmp_path: Path, separator: str) -
         (["a,b", *["1,x"] * 5, '1,"y'], ["cannot be read as CSV"]),
         (["a,b", *["1,x"] * 4, ",x", "NA,y"], ["'a' in 2 rows, first in row 6", "not filled in"]),
         (["a,b", *["1,x"] * 5, "1,?"], ["'b' in 1 row, first in row 7"]),
+        (["a,b", *["1,x"] * 4, "-Inf,x", "inf,y"], ["not finite", "'a' in 2 rows, first in row 6"]),
+        (["a,b", *["1,2.5"] * 5, "1,+inf"], ["not finite", "'b' in 1 row, first in row 7"]),
+        (["a,b", *["1,x"] * 4, "inf,x", "?,y"], ["missing values", "'a' in 1 row, first in row 7"]),
         (["a,b", *["1,x"] * 5, "1,\0"], ["zero bytes"]),
     ],
 )
@@ -122,6 +135,22 @@ def test_what_can_not_be_used_is_refused(
     tmp_path: Path, lines: list[str], words: list[str]
 ) -> None:
     refused(table(tmp_path / "t.csv", *lines), *words)
+
+
+@pytest.mark.parametrize(
+    ("names", "target"),
+    [("0,1,2", "2"), ("1,2,3", "3"), ("a,b,y", "y"), ("0,1,y", "y"), (",0,1", "1")],
+)
+def test_columns_may_be_numbered_and_a_column_y_may_hold_y(
+    tmp_path: Path, names: str, target: str
+) -> None:
+    path = table(tmp_path / "t.csv", names, *[f"{r},1,{('no', target)[r % 2]}" for r in range(12)])
+    loaded = data.load(path=path)
+    assert loaded.columns == tuple(names.split(",")[:2])
+    assert set(loaded.label_names) == {"no", target}
+    assert sum(len(s) for s in (loaded.train, loaded.validation, loaded.test)) == 12
+    _, x = read_inputs(path, (2,), loaded.columns)
+    assert len(x) == 12
 
 
 def test_a_number_to_predict_that_is_too_large_is_refused(tmp_path: Path) -> None:
@@ -180,6 +209,13 @@ def test_a_table_is_trained_on_judged_and_predicted(
     flowers(tmp_path / "others.csv", 30, "height,width,what")
     others = onward("eval", "run", "--data", "others.csv")
     assert "others, 30 test samples" in others.out
+    for rows in (1, 5):
+        flowers(tmp_path / "few.csv", rows)
+        few = onward("eval", "run", "--data", "few.csv")
+        assert few.code == 0, few.err
+        assert f"few, {rows} test samples" in few.out
+    none = onward("eval", "run", "--data", flowers(tmp_path / "none.csv", 0))
+    assert "no row below" in none.complaint
     table(tmp_path / "strange.csv", "height,width,kind", *["1,2,rose"] * 5, "1,2,oak")
     strange = onward("eval", "run", "--data", "strange.csv")
     assert strange.code == 2

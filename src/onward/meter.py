@@ -45,6 +45,15 @@ def peak_bytes(device: torch.device, before: int) -> int:
     return max(0, resident_bytes() - before)
 
 
+def measure_memory(record: dict[str, Any], device: torch.device, before: int) -> None:
+    """Into the record's cost: the larger of :func:`peak_bytes` and what earlier processes had."""
+    cost = record["cost"]
+    # No growth is no measurement: the process had been larger before this run began.
+    cost["peak_memory_bytes"] = (
+        max(cost["peak_memory_bytes"] or 0, peak_bytes(device, before)) or None
+    )
+
+
 Shape = tuple[int, int, int]
 """A product [M, K] x [K, N]."""
 

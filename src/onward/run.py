@@ -98,6 +98,7 @@ class Run:
         self.energy = Energy(counters(self.device))
         self._joules_before: float | None = 0.0  # of the processes before this one
         self._stop = False
+        self._resident = 0  # bytes of this process when the run began in it
         self._warm = False  # whether the stage under way has made a step in this process
         self._trained = 0  # cells that have learned
         self._memory: dict[str, Tensor] = {}  # of the stage under way, and of the algorithm
@@ -130,7 +131,7 @@ class Run:
             return self._train()
 
     def _train(self) -> Record:
-        resident, cost = meter.resident_bytes(), self.record["cost"]
+        self._resident, cost = meter.resident_bytes(), self.record["cost"]
         self._joules_before = cost["energy_joules"] if self.at.steps else 0.0
         if "warmup_seconds" in cost:
             cost["energy_source"] = self.energy.source
@@ -141,7 +142,7 @@ class Run:
             record.write(self.out / "record.json", self.record)
         try:
             with self.machine.arithmetic(self.device), interruptible(self.stop):
-                self._train_stages(resident)
+                self._train_stages()
                 self._finish()
         except Exception as error:  # of a part, perhaps; no process is at work here any longer
             with suppress(BadInput):  # a full disk, perhaps: what came first is what is told
@@ -172,7 +173,7 @@ class Run:
             schedule = partial(schedule, folder=self.out)  # type: ignore[call-arg]
         return schedule(self.row, self.seen, self.y, self.rng)
 
-    def _train_stages(self, resident: int) -> None:
+    def _train_stages(self) -> None:
         stages = self.stages()
         for number in itertools.count():
             # What a schedule computes between two stages (outputs of frozen cells) is work too.
@@ -189,7 +190,6 @@ class Run:
                     checkpoint.recall(self._saved, self._memory)
                     self._saved = None
                 self._train_stage(replayed(stage, self.device, self.rng))
-            self._measure_memory(resident)
 
     def _begin_stage(self, number: int, stage: Stage, flops: int) -> None:
         at, cost = self.at, self.record["cost"]
@@ -390,11 +390,6 @@ class Run:
         beside = int(cells[0]["inputs"]) if self.row.algorithm.originals else 0
         return itemsize * sum(int(cell["outputs"]) + beside for cell in cells[:-1])
 
-    def _measure_memory(self, resident: int) -> None:
-        cost, now = self.record["cost"], meter.peak_bytes(self.device, resident)
-        # No growth is no measurement: the process had been larger before this run began.
-        cost["peak_memory_bytes"] = max(cost["peak_memory_bytes"] or 0, now) or None
-
     def _finish(self) -> None:
         row, trained = self.row, self._trained
         added: dict[str, Any] = {}
@@ -426,6 +421,9 @@ class Run:
 
     def save(self) -> None:
         """Write where the run stands into its folder, where it has one."""
+        # Its last evaluation is no training, and who made no step only ends what another trained.
+        if self._warm and self.record["status"] != "finished":
+            meter.measure_memory(self.record, self.device, self._resident)
         if self.out is None:
             return
         state = {"position": vars(self.at), "record": self.record}

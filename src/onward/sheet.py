@@ -5,7 +5,9 @@ the last. Words in it are classes, and so are whole numbers of which at most :da
 differ; all else are numbers to predict. Every other column is a feature, and holds numbers.
 
 Separated by commas, semicolons or tabs, whichever the line of names has most of; UTF-8; `.` before
-decimals; fields may be quoted. Missing values are refused, never filled in.
+decimals; fields may be quoted. Missing values and infinity are refused, never filled in. So is a
+file that begins with a sample: with numbers only (unless they count the columns, from 0 or 1 on, as
+pandas does), or with a value of what is to be predicted.
 
 N = rows, D = features.  x [N, D] float32, y [N] int64 or float32.
 """
@@ -34,7 +36,13 @@ FEWEST = 6
 _LARGEST = float(np.finfo(np.float32).max)
 _TARGETS = ("target", "label", "class", "y")
 _SEPARATORS = ",;\t"
-_MISSING = ("", "?", "na", "nan", "n/a", "null", "none", "inf", "-inf", "infinity", "-infinity")
+_MISSING = "missing values", "They are not filled in: fill or drop them"
+_INFINITE = "values that are not finite (inf)", "Wanted finite numbers: mend or drop them"
+_UNUSABLE = {
+    **dict.fromkeys(("", "?", "na", "nan", "n/a", "null", "none"), _MISSING),
+    **{sign + word: _INFINITE for sign in ("", "+", "-") for word in ("inf", "infinity")},
+}
+"""Words that may stand where a number is wanted: what they are, and what to do about them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +56,12 @@ class Sheet:
     texts: tuple[str, ...]
 
 
-def read(path: Path) -> Sheet:
+def read(path: Path, fewest: int = FEWEST) -> Sheet:
     """A table with what is to be predicted.
 
     Raises BadInput for a file that is missing, empty, not UTF-8, has fewer than two columns or
-    :data:`FEWEST` rows, two columns of one name, rows of other lengths, missing values, or text
-    in a feature.
+    ``fewest`` rows, no line of names, two columns of one name, rows of other lengths, missing
+    values or infinity, or text in a feature.
     """
     names, rows = _rows(path)
     if len(names) < 2:
@@ -61,10 +69,12 @@ def read(path: Path) -> Sheet:
             f"{path} has one column, {names[0]!r}, wanted features and what is to be predicted, "
             "separated by commas, semicolons or tabs; write a line of names first"
         )
-    if len(rows) < FEWEST:
+    if not rows:
+        raise BadInput(f"{path} has a line of names and no row below it; add some")
+    if len(rows) < fewest:
         raise BadInput(
-            f"{path} has {len(rows)} rows below its line of names, wanted {FEWEST} or more to "
-            "split; add some"
+            f"{path} has {len(rows)} row{'s' if len(rows) > 1 else ''} below its line of names, "
+            f"wanted {fewest} or more to split; add some"
         )
     named = [at for at, name in enumerate(names) if name.lower() in _TARGETS]
     if len(named) > 1:
@@ -76,8 +86,16 @@ def read(path: Path) -> Sheet:
     at = named[0] if named else len(names) - 1
     columns = [name for place, name in enumerate(names) if place != at]
     texts = tuple(row[at] for row in rows)
-    if gaps := [line for line, text in enumerate(texts, 2) if text.lower() in _MISSING]:
-        raise BadInput(_missing(path, {names[at]: gaps}))
+    # A column called y may hold y and n: of one that says what it is, the others' names count.
+    if names[at] in texts and not _numbered(names) and (not named or _is_sample(columns)):
+        raise BadInput(
+            f"{path} begins with a sample, it seems ({_told(names)}): {names[at]!r} stands in row "
+            f"{texts.index(names[at]) + 2} of its column too; wanted a line of names: write one, "
+            "or rename that column"
+        )
+    for kind in (_MISSING, _INFINITE):
+        here = [n for n, text in enumerate(texts, 2) if _UNUSABLE.get(text.lower()) == kind]
+        _refuse_found(path, {kind: {names[at]: here} if here else {}})
     guessed = (
         f" ({names[at]!r}, the last column, is taken as what is to be predicted: to predict "
         "another one, name that `target`)"
@@ -189,12 +207,13 @@ def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
     except csv.Error as error:
         raise BadInput(f"{path} cannot be read as CSV ({error}); save it anew") from None
     names, *rows = found
-    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
-        raise BadInput(f"{path} has more than one column {twice[0]!r}; rename them")
-    if all(_number(name) is not None for name in names):
+    if _is_sample(names):
         raise BadInput(
             f"{path} begins with numbers ({_told(names)}), wanted a line of names; write one"
         )
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        also = ", or write a line of names, if it has none" if _is_sample(twice) else ""
+        raise BadInput(f"{path} has more than one column {twice[0]!r}; rename them{also}")
     for line, row in enumerate(rows, 2):
         if len(row) != len(names):
             raise BadInput(
@@ -202,6 +221,28 @@ def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
                 "(rows are counted from the line of names, which is 1); mend or drop it"
             )
     return names, rows
+
+
+def _is_sample(names: Sequence[str]) -> bool:
+    """Whether what should be names are numbers, NaN and infinity among them, and no numbering."""
+    return all(map(_is_float, names)) and not _numbered(names)
+
+
+def _is_float(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _numbered(names: Sequence[str]) -> bool:
+    """Whether names are the columns' numbers, from 0 or 1 on, as pandas writes them.
+
+    With its index, which has no name, before them or without.
+    """
+    counted = list(names[1:] if names and not names[0] else names)
+    return any(counted == [str(n + first) for n in range(len(counted))] for first in (0, 1))
 
 
 def _numbers(
@@ -213,12 +254,12 @@ def _numbers(
 ) -> NDArray[np.float32]:
     """Named columns as x [N, D], or BadInput naming those with gaps, words or too large numbers."""
     x = np.empty((len(rows), len(columns)), dtype=np.float32)
-    gaps: dict[str, list[int]] = {}
+    found: dict[tuple[str, str], dict[str, list[int]]] = {_MISSING: {}, _INFINITE: {}}
     for number, name in enumerate(columns):
         at = names.index(name)
         for line, row in enumerate(rows, 2):
-            if row[at].lower() in _MISSING:
-                gaps.setdefault(name, []).append(line)
+            if (kind := _UNUSABLE.get(row[at].lower())) is not None:
+                found[kind].setdefault(name, []).append(line)
                 continue
             value = _number(row[at])
             if value is None or abs(value) > _LARGEST:
@@ -228,8 +269,7 @@ def _numbers(
                     "as numbers (a column of 0 and 1 for each)"
                 )
             x[line - 2, number] = value
-    if gaps:
-        raise BadInput(_missing(path, gaps))
+    _refuse_found(path, found)
     return x
 
 
@@ -242,17 +282,18 @@ def _number(text: str) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _missing(path: Path, gaps: Mapping[str, Sequence[int]]) -> str:
-    told = [
-        f"column {name!r} in {len(lines):,} row{'s' if len(lines) > 1 else ''}, "
-        f"first in row {lines[0]}"
-        for name, lines in list(gaps.items())[:6]
-    ]
-    more = [f"{len(gaps) - 6} more columns"] if len(gaps) > 6 else []
-    return (
-        f"{path} has missing values: {'; '.join(told + more)}. They are not filled in: fill or "
-        "drop them"
-    )
+def _refuse_found(path: Path, found: Mapping[tuple[str, str], Mapping[str, Sequence[int]]]) -> None:
+    """Raise BadInput naming the columns, and the first rows, in which there is what is unusable."""
+    for (what, advice), columns in found.items():
+        if not columns:
+            continue
+        told = [
+            f"column {name!r} in {len(lines):,} row{'s' if len(lines) > 1 else ''}, "
+            f"first in row {lines[0]}"
+            for name, lines in list(columns.items())[:6]
+        ]
+        more = [f"{len(columns) - 6} more columns"] if len(columns) > 6 else []
+        raise BadInput(f"{path} has {what}: {'; '.join(told + more)}. {advice}")
 
 
 def _told(names: Sequence[str]) -> str:

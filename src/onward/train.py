@@ -55,9 +55,10 @@ class Trained:
 
         x [B, *D] -> [B, K]; the largest wins. Else the goodness of every label, summed over the
         row's counted cells. [B, 1], a standardised number, where the data have numbers to predict.
-        Raises BadInput for samples that are not finite floats, or of another shape.
+        Floats of another precision are taken as the cells' own, float32. Raises BadInput for
+        samples that are not finite floats in it, or of another shape.
         """
-        self._refuse_others(x)
+        x = self._taken(x)
         found = evaluate.judge(self.row, x).scores(self.row, len(self.row.stations))
         return found.get("linear", found.get("goodness", torch.empty(0)))
 
@@ -70,13 +71,20 @@ class Trained:
 
         x [B, *D] -> [B], any real numbers. Raises BadInput for cells that restore nothing.
         """
-        self._refuse_others(x)
+        x = self._taken(x)
         each = evaluate.judge(replace(self.row, detects=True), x).restoring
         assert each is not None
         return strangeness(each)
 
-    def _refuse_others(self, x: Tensor) -> None:
-        """Raise BadInput for what are no samples, or not such as the row was trained on."""
+    def _taken(self, x: Tensor) -> Tensor:
+        """Samples in the precision of the cells; BadInput for others than the row was trained on.
+
+        As arrays in files are (inputs.py), and held against infinity after that: what is too large
+        for the cells' precision shows as such.
+        """
+        if isinstance(x, Tensor) and x.is_floating_point():
+            weights = (p.dtype for cell in self.row.cells for p in cell.parameters())
+            x = x.to(next(weights, torch.float32))
         refuse_samples(x, "x")
         if len(x) == 0:
             raise BadInput("x holds no sample")
@@ -87,6 +95,7 @@ class Trained:
                 f"{tuple(x.shape)}: wanted [N, {', '.join(map(str, wanted))}], a single sample is "
                 "x[None]"
             )
+        return x
 
 
 _DEFAULT = adamw()

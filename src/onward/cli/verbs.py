@@ -327,6 +327,12 @@ def data(given: argparse.Namespace) -> int:
         print(sets.download(given.name))
     elif given.data is None and sets.is_own_file("digits", given.name):
         print(sets.verify("digits", given.name))  # a file of one's own replaces whatever is named
+    elif given.data is None and given.name not in sets.SETS and Path(given.name).is_file():
+        raise BadInput(
+            f"{given.name} is no known kind of data; wanted an .npz, .csv or .tsv file, or a text "
+            "(.txt): save it as one. A text with another ending: `onward data verify aesop --data "
+            f"{given.name}`"
+        )
     else:
         print(sets.verify(given.name, given.data))
     return 0

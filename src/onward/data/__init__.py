@@ -112,7 +112,7 @@ def load_test(path: str | Path, about: Mapping[str, Any]) -> Dataset:
     classes are; the other splits are empty. Raises `BadInput` where the file lacks one of them.
     """
     place = Path(path).expanduser()
-    read = sheet.read(place)
+    read = sheet.read(place, fewest=1)  # nothing is split
     x = sheet.read_features(place, about["columns"])
     none = _split(x[:0], np.zeros(0, dtype=np.int64))
     return Dataset(

@@ -230,6 +230,12 @@ def _samples(array: NDArray[Any], source: str) -> NDArray[np.float32]:
 
 def _targets(array: NDArray[Any], source: str) -> NDArray[Any]:
     """Classes as int64, numbers as float32."""
+    if array.dtype.kind in "US":
+        raise BadInput(
+            f"{source} is text ({array.dtype}), wanted integers (classes) or floats (numbers to "
+            "predict); number words by np.unique(labels, return_inverse=True)[1], over all splits "
+            "together, or convert digits with astype"
+        )
     if array.dtype.kind not in "iuf":
         raise BadInput(
             f"{source} is {array.dtype}, wanted integers (classes) or floats (numbers to "
