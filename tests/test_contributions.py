@@ -103,6 +103,9 @@ def test_the_page_shows_them_and_old_records_have_none(finished: Path, tmp_path:
     all_of_them["settings"]["counted"] = [0, 1]
     (tmp_path / "record.json").write_text(json.dumps(all_of_them))
     assert "All count for the error" in render(tmp_path)
+    del all_of_them["settings"]["counted"]  # as onward.fit() leaves it
+    (tmp_path / "record.json").write_text(json.dumps(all_of_them))
+    assert "all but the first, unless counted said others" in render(tmp_path)
     old = record.read(finished)
     del old["contributions"]
     (tmp_path / "record.json").write_text(json.dumps(old))

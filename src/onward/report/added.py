@@ -71,17 +71,28 @@ def _cells(record: Record, split: str) -> str:
     told = (
         f'<p class="soft">On the {escape(split)} set, every label tried. A cell prefers the true '
         "label where it answers it louder than a wrong one on the same sample: 50 % is a coin, and "
-        f"below {100 * FREE:g} % a cell rides free on the others.{_counted(record, len(sums))}</p>"
+        f"below {100 * FREE:g} % a cell rides free on the others."
+        f"{_counted(record, len(sums), split)}</p>"
     )
     drawn = draw(chart, [float(number) for number in range(1, len(sums) + 1)])
     return told + table("What each cell adds", head, rows) + f'<div class="grid">{drawn}</div>'
 
 
-def _counted(record: Record, cells: int) -> str:
+_NOT_ALL = (
+    " The error that the result calls goodness is of the sum of the cells that count (all but the "
+    "first, unless counted said others), so the last sum here is another number."
+)
+
+
+def _counted(record: Record, cells: int, split: str) -> str:
     """Which cells the error called goodness is the sum of, where the settings say."""
     settings = mapping(record, "settings")
-    if "counted" not in settings or cells < 2:
+    if cells < 2:
         return ""
+    if "counted" not in settings:  # onward.fit() records what it was handed as numbers alone
+        whole = q.number(mapping(record, f"{split}_error").get("goodness"))
+        last = first(record, split)[-1]
+        return "" if whole is None or whole == last else _NOT_ALL
     own = settings["counted"]
     counted = range(1, cells) if own is None else [int(v) for v in q.numbers(own) if v is not None]
     if list(counted) == list(range(cells)):
