@@ -88,16 +88,13 @@ def schedule_of(schedule: Schedule, head: str) -> Schedule:
     if head == "along" or (head == "exact" and own in (greedy, frozen)):  # whose readout is last
         return schedule
     if own is not simultaneous:
-        fitting = "schedules simultaneous, greedy and frozen" if head == "exact" else _TOGETHER
+        more = "s simultaneous, greedy and frozen" if head == "exact" else " simultaneous"
         raise BadInput(
-            f"head={head} is of the {fitting}, and the schedule is "
+            f"head={head} is of the schedule{more}, and the schedule is "
             f"{getattr(own, '__name__', 'another')}, which has its own place for the readout: "
             "leave it out"
         )
     return _head_last
-
-
-_TOGETHER = "schedule simultaneous"
 
 
 def _head_last(row: Row, x: Tensor, y: Tensor, rng: Generator) -> Iterator[Stage]:
