@@ -209,6 +209,15 @@ def test_a_matrix_that_no_samples_have_does_not_break_the_step() -> None:
     assert bool(torch.isfinite(matrix(head)).all())
 
 
+def test_cells_that_are_silent_have_sums_too() -> None:
+    head = LinearReadout([6], 3, [0], normalise=lambda h: h)
+    fit = Fit(head, "readout", 4, RIDGE)
+    x, y = data()
+    came = {i: answer(fit, x, y) for i in range(3)}
+    came[3] = answer(fit, torch.zeros(9, 6), y[:9])
+    assert fit.refusals(came, {0: 90, 1: 90, 2: 90, 3: 9}) == {}
+
+
 def test_an_owner_that_fails_is_counted_with_its_last_and_one_that_comes_is_asked_for_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
