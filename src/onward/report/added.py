@@ -85,7 +85,7 @@ _NOT_ALL = (
 
 
 def _counted(record: Record, cells: int, split: str) -> str:
-    """Which cells the error called goodness is the sum of, where the settings say."""
+    """Which cells the error called goodness is of, or that it is not of all."""
     settings = mapping(record, "settings")
     if cells < 2:
         return ""
